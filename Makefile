@@ -1,0 +1,58 @@
+# Every target makes the virtual environment first where it is missing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+REPRO := $(VENV)/bin/repro
+PROFILE ?= auto
+RUNS ?= runs
+PORT ?= 5000
+MORE ?=
+data_option = $(if $(DATA),--data "$(DATA)")
+grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
+
+.PHONY: help setup test lint mutants demo reproduce-cifar tables figures ui clean
+
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(VENV)/.ready  ## Make .venv with the repro command (about 90 s).
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+demo: setup  ## Teacher and five methods on digits, then tables and figures.
+	$(REPRO) run demo --runs-dir "$(RUNS)"
+	$(REPRO) tables demo --runs-dir "$(RUNS)"
+	$(REPRO) figures demo --runs-dir "$(RUNS)"
+
+reproduce-cifar: setup  ## The CIFAR-100 grid: PROFILE=paper|quick|demo|auto DATA=path MORE="--max-time 8h".
+	$(REPRO) run cifar $(grid_words) $(data_option) $(MORE)
+	$(REPRO) tables cifar $(grid_words)
+	$(REPRO) figures cifar $(grid_words)
+
+tables: setup  ## Tables of every grid with finished runs, or of GRID.
+	$(REPRO) tables $(GRID) $(grid_words)
+
+figures: setup  ## Figures of every grid with finished runs, or of GRID.
+	$(REPRO) figures $(GRID) $(grid_words)
+
+ui: setup  ## The MLflow UI on this machine; prints the address that shows runs.
+	$(REPRO) ui --runs-dir "$(RUNS)" --port $(PORT)
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint  ## Lint, types and tests; with REPRO_CIFAR100=path also those on the real images.
+	MPLBACKEND=Agg $(VENV)/bin/python -m pytest $(MORE)
+
+mutants: setup  ## Check that the tests notice 20 planted faults.
+	$(VENV)/bin/python tests/mutants.py
+
+clean:  ## Remove the environment and caches; runs and data stay.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

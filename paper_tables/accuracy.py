@@ -1,0 +1,37 @@
+"""Accuracy by pair and method: ours, the published value and the difference."""
+
+from pathlib import Path
+
+from repro.analysis.accuracy import comparison_table
+from repro.analysis.published import load_published
+from repro.analysis.tables import comparison_files
+from repro.files import write_atomically
+from repro.results import GridResults
+
+PUBLISHED = Path(__file__).parent / "published.csv"
+TITLES = {
+    "cifar-same": "Same-architecture pairs: top-1 (%)",
+    "cifar-different": "Different-architecture pairs: top-1 (%)",
+    "stronger-teacher": "One student under stronger teachers: top-1 (%)",
+    "ablation": "CMKD's choices, each varied alone: top-1 (%)",
+    "demo": "Demo on scikit-learn's digits: top-1 (%)",
+}
+
+
+def write(results: GridResults, out: Path) -> list[Path]:
+    """``accuracy.{md,tex,csv}``; a union of grids has a table a part."""
+    written = []
+    for part, pairs in results.parts.items():
+        table = comparison_table(
+            results.table,
+            load_published(PUBLISHED),
+            pairs=pairs,
+            methods=results.methods,
+            dataset=results.profile.stream.dataset,
+        )
+        name = "accuracy" if len(results.parts) == 1 else f"accuracy-{part}"
+        for suffix, text in comparison_files(table, TITLES[part], results.marks).items():
+            path = out / f"{name}{suffix}"
+            write_atomically(path, text)
+            written.append(path)
+    return written

@@ -1,0 +1,1 @@
+"""Reproduction suite for CMKD (arXiv 2410.06561)."""

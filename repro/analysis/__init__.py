@@ -1,0 +1,1 @@
+"""From finished runs to numbers, tables and figures: functions of arrays, frames and networks."""

@@ -1,0 +1,143 @@
+"""Top-1 of finished runs by cell, beside the published values.
+
+``results``: one row a finished run with the columns run_id, key, dataset, profile, pair, teacher,
+student, method, trial and the metrics in percent: top1_last, top1_best, top1_last10.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from repro.analysis.published import published_for
+from repro.analysis.statistics import t_interval
+from repro.errors import UserError, choose
+
+METRICS = ("top1_last", "top1_best", "top1_last10")
+METRIC_OF_EPOCH = {"last": "top1_last", "best": "top1_best", "unknown": "top1_last"}
+NOT_PUBLISHED: dict[str, Any] = {
+    **dict.fromkeys(("top1", "std", "n_runs"), math.nan),
+    **dict.fromkeys(("epoch_reported", "source", "place"), ""),
+}
+
+
+def summarise(results: pd.DataFrame, metric: str = "top1_last") -> pd.DataFrame:
+    """One row a (pair, method), in order of appearance: mean, std (ddof 1), n, ci95, run_ids, keys.
+
+    ``ci95`` is the half-width of the 95 % t interval; it and ``std`` are NaN for one run.
+    Raises UserError if a cell holds two different runs of one trial.
+    """
+    columns = ["pair", "method", *_cell_numbers(results.iloc[:0], metric)]
+    cells = results.groupby(["pair", "method"], sort=False)
+    return pd.DataFrame(
+        [
+            {"pair": pair, "method": method} | _cell_numbers(runs, metric)
+            for (pair, method), runs in cells
+        ],
+        columns=columns,
+    )
+
+
+def _cell_numbers(runs: pd.DataFrame, metric: str) -> dict[str, Any]:
+    if metric not in METRICS:
+        raise choose("metric", metric, METRICS)
+    runs = runs.drop_duplicates("key")
+    repeated = runs[runs["trial"].duplicated(keep=False)]
+    if len(repeated):
+        one = repeated.iloc[0]
+        raise UserError(
+            f"{one['pair']} {one['method']} has several runs of trial {one['trial']}: "
+            f"{', '.join(key[:12] for key in repeated['key'])}; select the keys of one grid"
+        )
+    mean, low, high = t_interval(runs[metric])
+    return {
+        "mean": mean,
+        "std": float(runs[metric].std(ddof=1, skipna=False)) if len(runs) > 1 else math.nan,
+        "n": len(runs),
+        "ci95": (high - low) / 2,
+        "run_ids": tuple(runs["run_id"]),
+        "keys": tuple(runs["key"]),
+    }
+
+
+def cell_runs(results: pd.DataFrame, pair: str, method: str) -> pd.DataFrame:
+    """The runs of one cell.
+
+    A network trained alone depends on no teacher: one ``ce`` baseline serves every pair with that
+    student, and is the same run as a teacher of that architecture. So ``ce`` takes the student's
+    ``ce`` runs and, for trials that they lack, its ``teacher`` runs; ``teacher`` takes the runs of
+    the pair's teacher, or its ``ce`` runs if it has none.
+    """
+    if method not in ("ce", "teacher"):
+        return results[(results["pair"] == pair) & (results["method"] == method)]
+    network = pair.partition(":")[0] if method == "teacher" else pair.rpartition(":")[2]
+    baselines = results[(results["method"] == "ce") & (results["student"] == network)]
+    teachers = results[(results["method"] == "teacher") & (results["pair"] == network)]
+    if method == "teacher":
+        return teachers if len(teachers) else baselines
+    return pd.concat([baselines, teachers[~teachers["trial"].isin(baselines["trial"])]])
+
+
+def comparison_table(
+    results: pd.DataFrame,
+    published: pd.DataFrame,
+    *,
+    pairs: Sequence[str],
+    methods: Sequence[str],
+    dataset: str = "cifar100",
+) -> pd.DataFrame:
+    """Ours beside the published value, one row a (pair, method); a missing cell stays, with NaN.
+
+    ``metric`` says which accuracy of ours is compared: ``top1_best`` if the published row reports
+    the best epoch, ``top1_last`` if it reports the last one, does not say, or does not exist.
+    ``published_others`` counts the rows that were not chosen. ``difference`` is ours - published.
+    """
+    own = results[results["dataset"] == dataset]
+    return pd.DataFrame(
+        [_row(own, published, pair, method, dataset) for pair in pairs for method in methods]
+    )
+
+
+def _row(
+    results: pd.DataFrame, published: pd.DataFrame, pair: str, method: str, dataset: str
+) -> dict[str, Any]:
+    rows = published_for(published, pair, method, dataset=dataset)
+    chosen = rows.iloc[0] if len(rows) else NOT_PUBLISHED
+    metric = METRIC_OF_EPOCH.get(chosen["epoch_reported"], "top1_last")
+    ours = _cell_numbers(cell_runs(results, pair, method), metric)
+    runs = {name: ours.pop(name) for name in ("run_ids", "keys")}
+    return {
+        **{"pair": pair, "method": method, "metric": metric, **ours},
+        "published_top1": chosen["top1"],
+        "published_std": chosen["std"],
+        "published_n": chosen["n_runs"],
+        "published_epoch": chosen["epoch_reported"],
+        "published_source": chosen["source"],
+        "published_place": chosen["place"],
+        "published_others": max(len(rows) - 1, 0),
+        "difference": ours["mean"] - chosen["top1"],
+        **runs,
+    }
+
+
+def by_teacher(results: pd.DataFrame, student: str, metric: str = "top1_last") -> pd.DataFrame:
+    """One student under several teachers: teacher, method, teacher_top1, mean, std, n, ci95, ...
+
+    ``teacher_top1`` is that of the teacher's trial 0, the one that the students learned from; NaN
+    if that run is not among ``results``.
+    """
+    distilled = results[
+        (results["student"] == student) & ~results["method"].isin(["teacher", "ce"])
+    ]
+    table = summarise(distilled, metric)
+    teachers = [pair.partition(":")[0] for pair in table["pair"]]
+    table.insert(0, "teacher", teachers)
+    table.insert(1, "teacher_top1", [_teacher_top1(results, name, metric) for name in teachers])
+    return table
+
+
+def _teacher_top1(results: pd.DataFrame, network: str, metric: str) -> float:
+    runs = cell_runs(results, network, "teacher")
+    first = runs[runs["trial"] == 0]
+    return float(first[metric].iloc[0]) if len(first) else math.nan

@@ -1,0 +1,147 @@
+"""Planes through three images (Somepalli et al., CVPR 2022) and what a network predicts on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from repro.errors import UserError
+
+WIDENING = 0.10  # the bounding box of the anchors, widened on each side by this share of its size
+
+
+@dataclass(frozen=True)
+class Plane:
+    """``origin + alpha * u + beta * v`` in normalised input space, all [C, H, W].
+
+    ``u`` and ``v`` are orthonormal; ``anchors`` [3, 2] are the coordinates (alpha, beta) of the
+    three images.
+    """
+
+    origin: Tensor
+    u: Tensor
+    v: Tensor
+    anchors: Tensor
+
+
+def make_plane(x1: Tensor, x2: Tensor, x3: Tensor) -> Plane:
+    """The plane through three images [C, H, W]: (0, 0), (|a|, 0) and (p, q) for a = x2 - x1.
+
+    Raises UserError if the three lie on one line.
+    """
+    a, b = (x.double() - x1.double() for x in (x2, x3))
+    length = a.norm()
+    u = a / length
+    p = (u * b).sum()
+    rest = b - p * u
+    q = rest.norm()
+    if not (length > 0 and q > 1e-6 * b.norm()):
+        raise UserError("three different images, not on one line, are needed to span a plane")
+    zero = torch.zeros_like(p)
+    anchors = torch.stack([torch.stack(c) for c in ((zero, zero), (length, zero), (p, q))])
+    return Plane(x1, u.to(x1.dtype), (rest / q).to(x1.dtype), anchors.to(x1.dtype))
+
+
+def extent(plane: Plane, margin: float = WIDENING) -> tuple[float, float, float, float]:
+    """(left, right, bottom, top) of the anchors' bounding box, widened by ``margin`` a side."""
+    low, high = plane.anchors.amin(dim=0), plane.anchors.amax(dim=0)
+    (left, bottom), (right, top) = (
+        (low - margin * (high - low)).tolist(),
+        (high + margin * (high - low)).tolist(),
+    )
+    return left, right, bottom, top
+
+
+def grid_points(plane: Plane, resolution: int, margin: float = WIDENING) -> Tensor:
+    """Coordinates [R, R, 2] over ``extent``: rows run along beta, columns along alpha."""
+    left, right, bottom, top = extent(plane, margin)
+    alpha, beta = (torch.linspace(*ends, resolution) for ends in ((left, right), (bottom, top)))
+    return torch.stack(torch.meshgrid(alpha, beta, indexing="xy"), dim=2).to(plane.anchors)
+
+
+def evaluate_plane(
+    model: nn.Module, plane: Plane, *, resolution: int, batch_size: int = 2000
+) -> NDArray[np.float32]:
+    """Softmax probabilities [R, R, K] of a network on a plane; see ``evaluate_planes``."""
+    one = {"network": model}
+    grids = evaluate_planes(one, [plane], resolution=resolution, batch_size=batch_size)
+    return grids["network"][0]
+
+
+@torch.inference_mode()
+def evaluate_planes(
+    models: dict[str, nn.Module],
+    planes: Sequence[Plane],
+    *,
+    resolution: int,
+    batch_size: int = 2000,
+) -> dict[str, NDArray[np.float32]]:
+    """Softmax probabilities [P, R, R, K] of each network, whose batches run across the planes.
+
+    Networks take [B, C, H, W] and return ``Outputs``; they are left in eval mode. Everything is on
+    the planes' device. Memory: P x R x R x K floats a network.
+    """
+    for model in models.values():
+        model.eval()
+    coordinates = torch.cat([grid_points(p, resolution).reshape(-1, 2) for p in planes])
+    origin, u, v = (
+        torch.stack([getattr(p, name) for p in planes]) for name in ("origin", "u", "v")
+    )
+    parts: dict[str, list[Tensor]] = {name: [] for name in models}
+    for rows in torch.arange(len(coordinates), device=origin.device).split(batch_size):
+        which = rows // resolution**2
+        alpha, beta = coordinates[rows].reshape(-1, 2, 1, 1, 1).unbind(dim=1)
+        images = origin[which] + alpha * u[which] + beta * v[which]
+        for name, model in models.items():
+            parts[name].append(model(images).logits.float().softmax(dim=1).cpu())
+    shape = (len(planes), resolution, resolution, -1)
+    return {name: torch.cat(rows).reshape(shape).numpy() for name, rows in parts.items()}
+
+
+@torch.inference_mode()
+def margin(model: nn.Module, x1: Tensor, x2: Tensor, steps: int = 50) -> float:
+    """The distance from x1 towards x2, in input-space units, to the first change of argmax.
+
+    ``steps`` points of the segment are tried, then as many inside the first step that changes, so
+    a region narrower than |x2 - x1| / steps can be missed. ``inf`` if the argmax does not change up
+    to x2: the margin is then only known to be longer, so report the share of such cases too.
+    """
+    model.eval()
+    start = int(model(x1[None]).logits.argmax())
+    coarse = torch.linspace(0, 1, steps + 1, device=x1.device, dtype=x1.dtype)
+    first = _first_change(model, x1, x2, coarse, start)
+    if first is None:
+        return float("inf")
+    low, high = float(coarse[max(first - 1, 0)]), float(coarse[first])
+    fine = torch.linspace(low, high, steps + 1, device=x1.device, dtype=x1.dtype)
+    first = _first_change(model, x1, x2, fine, start)
+    share = float(fine[first - 1 : first + 1].mean()) if first else high
+    return share * float((x2 - x1).norm())
+
+
+def _first_change(
+    model: nn.Module, x1: Tensor, x2: Tensor, shares: Tensor, start: int
+) -> int | None:
+    images = x1 + shares.reshape(-1, 1, 1, 1) * (x2 - x1)
+    changed = model(images).logits.argmax(dim=1) != start
+    return int(changed.int().argmax()) if changed.any() else None  # of 0 and 1: the first 1
+
+
+def random_triplets(labels: ArrayLike, count: int, seed: int) -> NDArray[np.int64]:
+    """Positions [count, 3] of images of three different classes, the same for the same seed.
+
+    The three classes are drawn evenly, then an image of each.
+    """
+    classes = np.asarray(labels)
+    members = [np.flatnonzero(classes == c) for c in np.unique(classes)]
+    if len(members) < 3:
+        raise UserError(f"triplets need images of at least 3 classes, not {len(members)}")
+    generator = np.random.default_rng(seed)
+    triplets = [
+        [generator.choice(members[c]) for c in generator.choice(len(members), 3, replace=False)]
+        for _ in range(count)
+    ]
+    return np.array(triplets, dtype=np.int64).reshape(count, 3)

@@ -1,0 +1,203 @@
+"""The command line. Each command resolves its words and calls one function; torch loads lazily."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from repro.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+Command = Callable[..., Any]
+
+
+class Errors(click.Group):
+    """Users see one line and exit code 2 for their errors; ``--debug`` shows the traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=Errors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="cmkd-repro")
+def main(debug: bool) -> None:
+    """Reproduce CMKD (arXiv 2410.06561): train its teacher-student grid, track it, judge it."""
+
+
+def words(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if value else ()
+
+
+RUNS_DIR = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / "runs",
+    show_default="runs/ of the checkout",
+    help="Holds mlflow.db, artifacts and records.",
+)
+PROFILE = click.option(
+    "--profile", default="auto", show_default=True, help="paper, quick, demo or auto."
+)
+DATA = click.option(
+    "--data",
+    envvar="REPRO_CIFAR100",
+    type=click.Path(path_type=Path),
+    help="CIFAR-100 as an .npz or a folder in the released layout.",
+)
+
+
+def grid_options(command: Command) -> Command:
+    """The options that choose runs, shared by ``run`` and ``plan``."""
+    options = (
+        click.argument("grid"),
+        PROFILE,
+        click.option("--trials", type=int, help="Trials a method (paper 5, quick and demo 2)."),
+        click.option("--pairs", callback=words, help="teacher:student,... instead of all."),
+        click.option("--methods", callback=words, help="ce,kd,... or all."),
+        click.option(
+            "--max-cohort", type=int, default=8, show_default=True, help="Students side by side."
+        ),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16."),
+        click.option("--held-out", is_flag=True, help="For tuning: evaluate on a tenth of train."),
+        RUNS_DIR,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def request(**given: Any) -> Any:
+    from repro.launch import request_of
+
+    return request_of(**given)
+
+
+def console() -> Any:
+    from rich.console import Console
+
+    return Console(soft_wrap=True)
+
+
+@main.command()
+@grid_options
+@DATA
+@click.option("--max-time", metavar="TIME", help="Stop before an epoch that does not fit: 8m, 2h.")
+def run(max_time: str | None, data: Path | None, **given: Any) -> None:
+    """Train what is left of GRID; the same command goes on after any interruption."""
+    from repro import launch
+    from repro.limits import Interrupted, duration
+
+    seconds = duration(max_time) if max_time else None
+    asked = request(**given, source=data, max_seconds=seconds)
+    try:
+        sys.exit(launch.run(asked, console()))
+    except Interrupted as error:
+        click.echo(f"{error}; give the same command again to go on", err=True)
+        sys.exit(error.exit_code)
+
+
+@main.command()
+@grid_options
+def plan(**given: Any) -> None:
+    """Print what GRID would run, what is done, and an estimate of the time."""
+    from repro import launch
+
+    launch.show_plan(request(**given), console())
+
+
+@main.group()
+def data() -> None:
+    """Get and check CIFAR-100."""
+
+
+NAME = click.argument("name", type=click.Choice(["cifar100"]), default="cifar100")
+
+
+@data.command()
+@NAME
+def fetch(name: str) -> None:  # noqa: ARG001
+    """Download CIFAR-100 through torchvision."""
+    from repro.data import cifar100
+
+    click.echo(cifar100.fetch(ROOT / "data"))
+
+
+@data.command("import")
+@NAME
+@click.argument("path", type=click.Path(path_type=Path))
+def import_(name: str, path: Path) -> None:  # noqa: ARG001
+    """Import CIFAR-100 from PATH: an .npz, or a folder in the released layout."""
+    from repro.data import cifar100
+
+    click.echo(cifar100.import_path(path, ROOT / "data"))
+
+
+@data.command()
+@NAME
+def verify(name: str) -> None:  # noqa: ARG001
+    """Recompute the fingerprints of the stored file."""
+    from repro.data import cifar100
+
+    for what, value in cifar100.verify(ROOT / "data" / cifar100.FILE).items():
+        click.echo(f"{what}: {value}")
+
+
+OUTPUT = (
+    click.argument("grid", required=False),
+    PROFILE,
+    RUNS_DIR,
+)
+
+
+def output_options(command: Command) -> Command:
+    for option in reversed(OUTPUT):
+        command = option(command)
+    return command
+
+
+@main.command()
+@output_options
+def tables(**given: Any) -> None:
+    """Write the tables of GRID (default: of every grid with finished runs)."""
+    from repro import output
+
+    output.tables(console(), **given)
+
+
+@main.command()
+@output_options
+def figures(**given: Any) -> None:
+    """Draw the figures of GRID (default: of every grid with finished runs)."""
+    from repro import output
+
+    output.figures(console(), **given)
+
+
+@main.command()
+@RUNS_DIR
+def sync(runs_dir: Path) -> None:
+    """Make MLflow equal to the records."""
+    from repro import output
+
+    output.sync(console(), runs_dir)
+
+
+@main.command()
+@click.option("--port", type=int, default=5000, show_default=True)
+@RUNS_DIR
+def ui(port: int, runs_dir: Path) -> None:
+    """Start the MLflow UI on loopback and print the address that shows runs."""
+    from repro import output
+
+    output.ui(console(), runs_dir, port)

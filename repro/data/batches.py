@@ -1,0 +1,104 @@
+"""The batches of an epoch: order, crops and flips drawn once on the CPU, images on the device."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from repro import spec
+from repro.data.augment import PADDING, crop_flip, normalise, pad
+from repro.data.dataset import Images
+from repro.outputs import Batch
+
+Channels = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """How one epoch sees each image, in the order of the epoch.
+
+    ``order`` [N] int64, ``offsets`` [N, 2] int64 (row, column, 0..8), ``flips`` [N] bool: the
+    i-th image of the epoch is image ``order[i]``, cropped at ``offsets[i]``.
+    """
+
+    order: Tensor
+    offsets: Tensor
+    flips: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingImages:
+    """A training set on its device: ``padded`` [N, 40, 40, 3] uint8, ``labels`` [N] int64.
+
+    ``mean``, ``std`` [3] float32.
+    """
+
+    padded: Tensor
+    labels: Tensor
+    mean: Tensor
+    std: Tensor
+
+
+def epoch_views(stream: spec.Stream, trial: int, epoch: int, num_images: int) -> Views:
+    """The views of one epoch, on the CPU; a function of the arguments alone.
+
+    ``epoch`` counts from 0. Augment "crop-flip" draws offsets and flips, "crop" offsets only
+    (digits: a mirrored 2 is no 2), "none" takes the middle of every image.
+    """
+    identity = json.dumps(spec.encode(stream), sort_keys=True, separators=(",", ":"))
+    # On the CPU whatever the device: the same batches everywhere.
+    generator = torch.Generator().manual_seed(spec.seed("views", identity, trial, epoch))
+    order = torch.randperm(num_images, generator=generator)
+    offsets = torch.full((num_images, 2), PADDING)
+    flips = torch.zeros(num_images, dtype=torch.bool)
+    if stream.augment != "none":
+        offsets = torch.randint(2 * PADDING + 1, (num_images, 2), generator=generator)
+    if stream.augment == "crop-flip":
+        flips = torch.randint(2, (num_images,), generator=generator).bool()
+    return Views(order, offsets, flips)
+
+
+def prepare(
+    images: Images, mean: Channels, std: Channels, device: torch.device | str
+) -> TrainingImages:
+    """The images, padded once, on ``device``: 240 MB for 50,000."""
+    return TrainingImages(
+        padded=pad(images.pixels.to(device)),
+        labels=images.labels.to(device),
+        mean=torch.tensor(mean, dtype=torch.float32, device=device),
+        std=torch.tensor(std, dtype=torch.float32, device=device),
+    )
+
+
+def batches(
+    prepared: TrainingImages, stream: spec.Stream, trial: int, epoch: int
+) -> Iterator[Batch]:
+    """Every image once, in batches of ``stream.batch_size``; the last one may be smaller.
+
+    ``Batch.indices`` are positions in the prepared training set. Nothing waits for the device
+    after the first batch.
+    """
+    device = prepared.padded.device
+    views = epoch_views(stream, trial, epoch, len(prepared.labels))
+    order, offsets, flips = (t.to(device) for t in (views.order, views.offsets, views.flips))
+    for start in range(0, len(order), stream.batch_size):
+        part = slice(start, start + stream.batch_size)
+        pixels = crop_flip(prepared.padded, order[part], offsets[part], flips[part])
+        images = normalise(pixels, prepared.mean, prepared.std)
+        yield Batch(images, prepared.labels[order[part]], order[part])
+
+
+def evaluation_batches(
+    images: Images,
+    mean: Channels,
+    std: Channels,
+    device: torch.device | str,
+    batch_size: int = 500,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image as it is, in order: (images [B, 3, 32, 32] float32, labels [B] int64)."""
+    pixels, labels = images.pixels.to(device), images.labels.to(device)
+    means, stds = (torch.tensor(t, dtype=torch.float32, device=device) for t in (mean, std))
+    for some, their_labels in zip(pixels.split(batch_size), labels.split(batch_size), strict=True):
+        yield normalise(some, means, stds), their_labels

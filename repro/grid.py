@@ -1,0 +1,210 @@
+"""Facts and a profile make the runs of a grid: one function a table or figure, all pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from repro import paper
+from repro.errors import UserError, choose
+from repro.losses import CE, CMKD, DKD, LOSSES, L2Rank, Loss, SigmoidRank, Standardized, named
+from repro.paper import Pair
+from repro.profiles import Profile
+from repro.spec import Precision, Run, Split, key, uses_teacher
+
+DEFAULT_METHODS = ("ce", "kd", "dkd", "dist", "cmkd")
+PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
+    "demo": (),
+    "cifar-same": paper.SAME_ARCHITECTURE,
+    "cifar-different": paper.DIFFERENT_ARCHITECTURE,
+    "stronger-teacher": paper.STRONGER_TEACHERS,
+    "ablation": (paper.ABLATION_PAIR,),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the command line narrows or changes; empty means the grid's own."""
+
+    trials: int | None = None
+    pairs: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    precision: Precision = "fp32"
+    split: Split = "full"
+
+    def __post_init__(self) -> None:
+        if self.trials is not None and self.trials < 1:
+            raise UserError(f"--trials must be at least 1, not {self.trials}")
+
+
+def expand(grid: str, profile: Profile, choice: Choice = Choice()) -> tuple[Run, ...]:
+    """The distinct runs of a grid, teachers first. Raises UserError on an unknown name."""
+    if grid not in GRIDS:
+        raise choose("grid", grid, GRIDS)
+    return distinct(GRIDS[grid](profile, choice))
+
+
+def distinct(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """One run a key, teachers first: a baseline that is also a teacher counts as the teacher."""
+    ordered = sorted(runs, key=lambda run: run.teacher is not None)
+    by_key: dict[str, Run] = {}
+    for run in ordered:
+        by_key.setdefault(key(run), run)
+    return tuple(by_key.values())
+
+
+def cifar_same(profile: Profile, choice: Choice) -> list[Run]:
+    """Same-architecture pairs: the CRD benchmark's first table."""
+    return _methods_on_pairs("cifar-same", profile, choice)
+
+
+def cifar_different(profile: Profile, choice: Choice) -> list[Run]:
+    """Different-architecture pairs: the CRD benchmark's second table."""
+    return _methods_on_pairs("cifar-different", profile, choice)
+
+
+def stronger_teacher(profile: Profile, choice: Choice) -> list[Run]:
+    """One student under ever stronger teachers: claim C1."""
+    return _methods_on_pairs("stronger-teacher", profile, choice)
+
+
+def demo(profile: Profile, choice: Choice) -> list[Run]:
+    """One teacher, one student on the digits that come with scikit-learn."""
+    return _methods_on_pairs("demo", profile, choice)
+
+
+def ablation(profile: Profile, choice: Choice) -> list[Run]:
+    """CMKD's choices, each varied alone on one pair, beside its neighbours: claim C5."""
+    rows = (*DEFAULT_METHODS, *ablation_rows())
+    return _methods_on_pairs("ablation", profile, replace(choice, methods=choice.methods or rows))
+
+
+def cifar(profile: Profile, choice: Choice) -> list[Run]:
+    """The union of the CIFAR grids (under profile quick: the two accuracy tables)."""
+    known = {grid: set(names(known_pairs(grid, profile))) for grid in profile.union}
+    for pair in choice.pairs:
+        if not any(pair in pairs for pairs in known.values()):
+            raise choose("pair of grid cifar", pair, sorted(set().union(*known.values())))
+    runs: list[Run] = []
+    for grid in profile.union:
+        mine = tuple(pair for pair in choice.pairs if pair in known[grid])
+        if mine or not choice.pairs:
+            runs += GRIDS[grid](profile, replace(choice, pairs=mine))
+    return runs
+
+
+GRIDS: dict[str, Callable[[Profile, Choice], list[Run]]] = {
+    "demo": demo,
+    "cifar": cifar,
+    "cifar-same": cifar_same,
+    "cifar-different": cifar_different,
+    "stronger-teacher": stronger_teacher,
+    "ablation": ablation,
+}
+
+
+def names(pairs: Iterable[Pair]) -> list[str]:
+    return [f"{teacher}:{student}" for teacher, student in pairs]
+
+
+def known_pairs(grid: str, profile: Profile) -> tuple[Pair, ...]:
+    """What ``--pairs`` may choose from: the profile's own pairs and the paper's."""
+    return tuple(dict.fromkeys((*profile.pairs.get(grid, ()), *PAPER_PAIRS[grid])))
+
+
+def pairs_of(grid: str, profile: Profile, chosen: Sequence[str] = ()) -> tuple[Pair, ...]:
+    """The grid's pairs under the profile, or the chosen ones ("teacher:student")."""
+    if not chosen:
+        return profile.pairs.get(grid, PAPER_PAIRS[grid])
+    known = dict(zip(names(known_pairs(grid, profile)), known_pairs(grid, profile), strict=True))
+    for name in chosen:
+        if name not in known:
+            raise choose(f"pair of grid {grid}", name, known)
+    return tuple(known[name] for name in dict.fromkeys(chosen))
+
+
+def _methods_on_pairs(grid: str, profile: Profile, choice: Choice) -> list[Run]:
+    pairs = pairs_of(grid, profile, choice.pairs)
+    methods = choice.methods or DEFAULT_METHODS
+    return [run for pair in pairs for run in _cells(pair, methods, profile, choice)]
+
+
+def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice) -> list[Run]:
+    """The teacher (its trial 0 serves all) and every method's trials on one pair."""
+    stream = replace(profile.stream, split=choice.split)
+
+    def run(network: str, **fields: Any) -> Run:
+        optim = profile.optim(network)
+        return Run(network=network, stream=stream, optim=optim, **fields)
+
+    teacher = run(pair[0], loss=CE(), precision=choice.precision, method="teacher")
+    students = [
+        run(pair[1], loss=loss, trial=t, teacher=teacher, precision=choice.precision, method=method)
+        for method, loss in ((method, loss_for(method, pair, profile)) for method in methods)
+        for t in range(choice.trials or profile.trials)
+    ]
+    needed = any(uses_teacher(student.loss) for student in students)
+    return [teacher, *students] if needed else students
+
+
+def loss_for(method: str, pair: Pair, profile: Profile) -> Loss:
+    """A method's loss with the pair's weights and warm-ups scaled to the profile's epochs."""
+    rows = {"cmkd": cmkd_reading()} | ablation_rows()
+    if method in rows:
+        return rows[method]
+    if method not in LOSSES and not method.endswith("+ls"):
+        raise choose("method", method, (*LOSSES, "<method>+ls", *ablation_rows()))
+    return _for_pair(named(method), pair, profile)
+
+
+def _for_pair(loss: Loss, pair: Pair, profile: Profile) -> Loss:
+    if isinstance(loss, Standardized):
+        return replace(loss, loss=_for_pair(loss.loss, pair, profile))
+    if isinstance(loss, DKD):
+        scale = loss.beta / DKD().beta  # logit standardisation weighs alpha and beta up
+        warmup = profile.scaled(paper.DKD_WARMUP_EPOCHS.value)
+        return replace(loss, beta=paper.dkd_beta(pair).value * scale, warmup_epochs=warmup)
+    return cmkd_reading() if isinstance(loss, CMKD) else loss
+
+
+def cmkd_reading() -> CMKD:
+    """CMKD with the values of ``paper.CMKD``: our reading of what the paper leaves open."""
+    values = {name: unknown.value for name, unknown in paper.CMKD.items()}
+    return CMKD(soft_rank=SigmoidRank(tau=values.pop("soft_rank_tau")), **values)
+
+
+def ablation_rows() -> dict[str, Loss]:
+    """The alternatives to our reading, each as ``cmkd/<what differs>``."""
+    cmkd = cmkd_reading()
+    l2_weak, l2 = L2Rank(eps=0.1), L2Rank(eps=1.0)
+
+    def fixed(share: float) -> CMKD:
+        return replace(cmkd, weighting="fixed", spearman_share=share)
+
+    rows = {
+        "pearson-only": fixed(0.0),
+        "spearman-only": fixed(1.0),
+        "fixed-half": fixed(0.5),
+        "batch-mean": replace(cmkd, weighting="batch_mean"),
+        "reversed": replace(cmkd, hard_samples_lean_on="pearson"),
+        "teacher-entropy": replace(cmkd, difficulty="teacher_entropy"),
+        "teacher-entropy-batch-mean": replace(
+            cmkd, difficulty="teacher_entropy", weighting="batch_mean"
+        ),
+        "label-probability": replace(cmkd, difficulty="label_probability"),
+        "teacher-cross-entropy": replace(cmkd, difficulty="teacher_cross_entropy"),
+        "student-entropy": replace(cmkd, difficulty="student_entropy"),
+        "raw-logits": replace(cmkd, standardize=False),
+        "temperature-4": replace(cmkd, temperature=4.0),
+        "weight-2": replace(cmkd, kd_weight=2.0),
+        "pearson-on-logits": replace(cmkd, pearson_input="logits"),
+        "with-intra-class": replace(cmkd, intra_class=True),
+        "soft-teacher-rank": replace(cmkd, teacher_rank="soft"),
+        "l2-rank-0.1": replace(cmkd, soft_rank=l2_weak),
+        "l2-rank-1": replace(cmkd, soft_rank=l2),
+        "l2-rank-0.1-soft-teacher": replace(cmkd, soft_rank=l2_weak, teacher_rank="soft"),
+        "l2-rank-1-soft-teacher": replace(cmkd, soft_rank=l2, teacher_rank="soft"),
+        "l2-on-probabilities": replace(
+            cmkd, soft_rank=l2, teacher_rank="soft", rank_input="probabilities"
+        ),
+    }
+    return {f"cmkd/{name}": loss for name, loss in rows.items()}

@@ -1,0 +1,216 @@
+"""Training one cohort with its effects: networks, records, tracking, failure isolation."""
+
+import io
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from repro.environment import describe
+from repro.errors import UserError
+from repro.files import write_atomically
+from repro.models import count_macs
+from repro.plan import Cohort, epoch_macs
+from repro.records import Record, State, Status, now_ms
+from repro.resume import ResumePoint, resume_point
+from repro.runtime import Runtime, Stopped
+from repro.spec import Run, key
+from repro.train import checkpoint
+from repro.train.cohort import EpochReport, Teacher, train_cohort
+from repro.train.student import Student
+from repro.train.teacher import LiveTeacher, no_teacher
+from repro.train.weights import initial, save_half
+
+CHECKPOINT_SECONDS = 10.0  # at most one checkpoint in this time, but always one at the end
+
+
+def run_cohort(cohort: Cohort, runtime: Runtime) -> None:
+    """Train a cohort to its end or until stopped; every epoch is on disk before the next begins.
+
+    Raises Stopped after truthful statuses are written, and UserError for what the user can mend.
+    """
+    CohortJob(cohort, runtime).run()
+
+
+class CohortJob:
+    """One cohort in training. ``students``: those neither failed nor finished, by key."""
+
+    def __init__(self, cohort: Cohort, runtime: Runtime) -> None:
+        self.cohort, self.runtime = cohort, runtime
+        self.epochs = cohort.runs[0].stream.epochs
+        self.students: dict[str, Student] = {}
+        self.epoch_macs = 0.0
+        self.saved = time.monotonic()
+
+    def run(self) -> None:
+        try:
+            self._train()
+        except BaseException as error:
+            reason = str(error) if isinstance(error, Stopped | UserError) else repr(error)
+            for student in self.students.values():
+                self._close(student, "STOPPED", reason)
+            raise
+
+    def _train(self) -> None:
+        cohort, runtime = self.cohort, self.runtime
+        data = runtime.load_data(cohort.runs[0].stream)
+        teacher = self._teacher()
+        for run in cohort.runs:
+            self.students[key(run)] = self._open(run)
+        images = len(data.training.labels)
+        self.epoch_macs = epoch_macs(cohort, count_macs, images, data.num_evaluated)
+        runtime.progress.cohort(cohort, images)
+        began = time.monotonic()
+        for report in train_cohort(
+            list(self.students.values()),
+            teacher,
+            data,
+            cohort.runs[0].trial,
+            first_epoch=cohort.first_epoch,
+            tick=runtime.tick,
+        ):
+            seconds, began = time.monotonic() - began, time.monotonic()
+            self._epoch(report, seconds)
+        for student in list(self.students.values()):
+            if student.test_logits is None:  # its last epoch was before the interruption
+                student.evaluate(data.evaluation, runtime.tick)
+            self._finish(student)
+
+    def _teacher(self) -> Teacher:
+        if self.cohort.teacher is None:
+            return no_teacher
+        model = self.runtime.load_finished(self.cohort.teacher)
+        return LiveTeacher(model, self.cohort.runs[0].precision)
+
+    def _record(self, run: Run) -> Record:
+        return self.runtime.records.of(key(run))
+
+    def _open(self, run: Run) -> Student:
+        """The student at the cohort's first epoch, with its record open and marked RUNNING."""
+        record = self._record(run)
+        record.create(run, run_tags(run) | self.runtime.tags)
+        record.write_json("environment.json", describe(self.runtime.device))
+        student = Student(run, initial(run, self.runtime.device))
+        point = resume_point(record)
+        if point.next_epoch != self.cohort.first_epoch:
+            raise UserError(f"{record.directory} has just changed; give the same command again")
+        if point.note:
+            self.runtime.progress.line(point.note)
+        _restore(student, record, point)
+        before = record.status()
+        record.write_status(Status("RUNNING", before.started_ms if before else now_ms()))
+        self.runtime.tracker.update(record)
+        return student
+
+    def _epoch(self, report: EpochReport, seconds: float) -> None:
+        """Make an epoch durable: history, then failures, then (when due) checkpoints."""
+        last = report.epoch == self.epochs - 1
+        speed = self.epoch_macs / seconds
+        for student in list(self.students.values()):
+            self._record(student.run).append(
+                history_entry(
+                    report, student.key, seconds, epochs=self.epochs, macs_per_second=speed
+                )
+            )
+            failed = report.not_finite(student.key)
+            if failed:
+                reason = f"{failed[0]} is not finite at epoch {report.epoch}"
+                self.runtime.progress.line(f"{student.run.pair} {student.run.method}: {reason}")
+                self._close(student, "FAILED", reason)
+                del self.students[student.key]
+        if last or time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+            self._checkpoint(report.epoch + 1)
+        for student in self.students.values():
+            self.runtime.tracker.update(self._record(student.run))
+        self.runtime.progress.epoch(self.cohort, report, seconds)
+        if not last:
+            self.runtime.after_epoch(seconds)
+
+    def _checkpoint(self, next_epoch: int) -> None:
+        for student in self.students.values():
+            meta: dict[str, object] = {"key": student.key, "next_epoch": next_epoch}
+            checkpoint.save(self._record(student.run).checkpoint, student.state(), meta)
+        self.saved = time.monotonic()
+
+    def _finish(self, student: Student) -> None:
+        """Write the weights and test logits, and only then FINISHED."""
+        record = self._record(student.run)
+        save_half(student.model, record.weights)
+        assert student.test_logits is not None
+        buffer = io.BytesIO()
+        np.savez(buffer, logits=student.test_logits.half().cpu().numpy())
+        write_atomically(record.test_logits, buffer.getvalue())
+        self._close(student, "FINISHED", "")
+        del self.students[student.key]
+
+    def _close(self, student: Student, state: State, reason: str) -> None:
+        record = self._record(student.run)
+        status = record.status() or Status("RUNNING", now_ms())
+        final = final_metrics(record.history()) if state == "FINISHED" else ()
+        record.write_status(
+            replace(status, state=state, ended_ms=now_ms(), reason=reason, final=final)
+        )
+        self.runtime.tracker.update(record)
+
+
+def _restore(student: Student, record: Record, point: ResumePoint) -> None:
+    if point.state is None:
+        record.restart()
+        return
+    try:
+        student.load_state(point.state)
+    except RuntimeError as error:
+        raise UserError(
+            f"{record.checkpoint} does not fit {student.run.network}; "
+            f"remove {record.directory} to train this run again"
+        ) from error
+    record.cut_history(point.next_epoch)
+
+
+def run_tags(run: Run) -> dict[str, str]:
+    """The tags that follow from the run itself."""
+    return {
+        "key": key(run),
+        "dataset": run.stream.dataset,
+        "split": run.stream.split,
+        "pair": run.pair,
+        "teacher": run.teacher.network if run.teacher else "",
+        "student": run.network,
+        "method": run.method,
+        "trial": str(run.trial),
+    }
+
+
+def history_entry(
+    report: EpochReport, k: str, seconds: float, *, epochs: int, macs_per_second: float
+) -> dict[str, Any]:
+    """A line of history.jsonl; histograms only at the first, middle and last of the epochs.
+
+    ``seconds`` is the whole cohort's time; ``students`` says how many shared it.
+    """
+    metrics = report.metrics[k]
+    entry = {
+        "epoch": report.epoch,
+        "time_ms": now_ms(),
+        "seconds": round(seconds, 3),
+        "students": len(report.metrics),
+        "macs_per_second": round(macs_per_second),
+        "metrics": {name: v for name, v in metrics.items() if not isinstance(v, list)},
+    }
+    if report.epoch in (0, epochs // 2, epochs - 1):
+        entry["histograms"] = {name: v for name, v in metrics.items() if isinstance(v, list)}
+    return entry
+
+
+def final_metrics(history: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
+    """Last, best, and the mean of the last ten epochs (of all, if there are fewer)."""
+    top1 = [entry["metrics"]["test/top1"] for entry in history]
+    tail = top1[-10:]
+    return (
+        ("final/top1_last", top1[-1]),
+        ("final/top1_best", max(top1)),
+        ("final/top1_last10", sum(tail) / len(tail)),
+        ("final/test_loss_last", history[-1]["metrics"]["test/loss"]),
+        ("final/train_seconds", sum(e["seconds"] / e["students"] for e in history)),
+    )

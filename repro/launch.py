@@ -1,0 +1,246 @@
+"""From a command's words to trained runs: grid, plan, runtime, execution, summary."""
+
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, cast, get_args
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from repro.data import load
+from repro.data.cifar100 import import_path
+from repro.data.dataset import Dataset
+from repro.data.sizes import images_of
+from repro.environment import ROOT, device_name, keep_freed_memory
+from repro.errors import UserError, choose
+from repro.execute.inline import inline
+from repro.files import cannot_write, make_directory
+from repro.grid import Choice, expand
+from repro.limits import Limits, OutOfTime
+from repro.losses import LOSSES
+from repro.models import count_macs
+from repro.plan import Cohort, Wave, epoch_macs, epochs_left, plan
+from repro.profiles import Profile, profile_named
+from repro.progress import TerminalProgress
+from repro.records import Records
+from repro.resume import resume_point
+from repro.runtime import Runtime
+from repro.spec import Precision, Run, key
+from repro.tracking import Mirror, Resilient
+
+RUNS_DIR, DATA_DIR = ROOT / "runs", ROOT / "data"
+# Where no epoch was recorded on this machine yet: multiply-accumulates a second.
+ASSUMED_SPEED = {"cpu": 1.2e11, "cuda": 5e12}  # measured on 2 cores; the GPU's is a guess
+ESTIMATE_RECORDS = 50  # the speed is a median over the newest so many records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What ``repro run`` and ``repro plan`` were asked for."""
+
+    grid: str
+    profile: str = "auto"
+    choice: Choice = field(default_factory=Choice)
+    device: str = "auto"
+    runs_dir: Path = RUNS_DIR
+    data_dir: Path = DATA_DIR
+    source: Path | None = None
+    max_cohort: int = 8
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_cohort < 1:
+            raise UserError(f"--max-cohort must be at least 1, not {self.max_cohort}")
+
+    def resolve(self) -> tuple[Profile, tuple[Run, ...], torch.device]:
+        device = find_device(self.device)
+        profile = profile_named(self.profile, self.grid, cuda=device.type == "cuda")
+        return profile, expand(self.grid, profile, self.choice), device
+
+
+def request_of(
+    *,
+    trials: int | None,
+    pairs: tuple[str, ...],
+    methods: tuple[str, ...],
+    precision: str,
+    held_out: bool,
+    **given: Any,
+) -> Request:
+    """A Request from the command line's words. Raises UserError on a wrong one."""
+    if precision not in get_args(Precision):
+        raise choose("precision", precision, get_args(Precision))
+    choice = Choice(
+        trials=trials,
+        pairs=pairs,
+        methods=tuple(LOSSES) if methods == ("all",) else methods,
+        precision=cast(Precision, precision),
+        split="tune" if held_out else "full",
+    )
+    return Request(choice=choice, **given)
+
+
+def find_device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise choose("device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device is available; use --device cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def waves_of(
+    runs: Iterable[Run], records: Records, max_cohort: int
+) -> tuple[tuple[Wave, ...], dict[str, str]]:
+    """The plan of what is left, and every run's state ("" for none) by key."""
+    states: dict[str, str] = {key(run): records.state(key(run)) or "" for run in runs}
+    ended = {k for k, state in states.items() if state in ("FINISHED", "FAILED")}
+    begun = [k for k, state in states.items() if k not in ended and records.of(k).exists()]
+    next_epoch = {k: resume_point(records.of(k)).next_epoch for k in begun}
+    return plan(runs, ended, next_epoch, max_cohort), states
+
+
+def run(request: Request, console: Console) -> int:
+    """Train what is left of a grid. Returns the exit code: 0, or 1 where runs failed."""
+    profile, runs, device = request.resolve()
+    records = Records(request.runs_dir)
+    waves, states = waves_of(runs, records, request.max_cohort)
+    done = sum(state == "FINISHED" for state in states.values())
+    console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs, {done} finished")
+    if waves:
+        _train(request, profile, waves, device, console)
+    return _report_failures(runs, records, console)
+
+
+def _train(
+    request: Request,
+    profile: Profile,
+    waves: tuple[Wave, ...],
+    device: torch.device,
+    console: Console,
+) -> None:
+    keep_freed_memory()
+    cohorts = [cohort for wave in waves for cohort in wave]
+    datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
+    limits = Limits(request.max_seconds)
+    with sole_launcher(request.runs_dir), TerminalProgress(console, len(cohorts)) as progress:
+        runtime = Runtime(
+            runs_dir=request.runs_dir,
+            data_dir=request.data_dir,
+            device=device,
+            tracker=Resilient(Mirror(request.runs_dir), progress.line),
+            progress=progress,
+            tags={"profile": profile.name, "grid": request.grid},
+            tick=limits.tick,
+            after_epoch=limits.after_epoch,
+            datasets=datasets,
+        )
+        try:
+            with limits.signals():
+                blocked = inline(waves, runtime)
+        except OutOfTime as error:
+            _say_how_to_go_on(error, limits, progress)
+            return
+    for cohort in blocked:
+        console.print(f"{cohort.label}: not started, its teacher failed")
+
+
+def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Dataset]:
+    """What the cohorts need, CIFAR-100 from ``request.source`` first where one is given."""
+    names = {run.stream.dataset for cohort in cohorts for run in cohort.runs}
+    if request.source and "cifar100" in names:
+        import_path(request.source, request.data_dir)
+    return {name: load(name, request.data_dir) for name in names}
+
+
+def _say_how_to_go_on(error: OutOfTime, limits: Limits, progress: TerminalProgress) -> None:
+    if limits.epochs:
+        progress.line(f"{error}; give the same command again to go on")
+    else:
+        progress.line(
+            f"not even one epoch fits in --max-time ({limits.max_seconds:.0f} s): nothing was "
+            "gained; give more time or a smaller --max-cohort"
+        )
+
+
+def _report_failures(runs: Iterable[Run], records: Records, console: Console) -> int:
+    failed = 0
+    for item in runs:
+        record = records.of(key(item))
+        status = record.status() if record.exists() else None
+        if status and status.state == "FAILED":
+            failed += 1
+            console.print(
+                f"failed: {item.pair} {item.method} trial {item.trial}: {status.reason}; "
+                f"remove {record.directory} to try it again"
+            )
+    return 1 if failed else 0
+
+
+@contextmanager
+def sole_launcher(runs_dir: Path) -> Iterator[None]:
+    """Two launchers on one runs directory would train the same runs twice."""
+    try:
+        with (make_directory(runs_dir) / "launcher.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"another `repro run` is training in {runs_dir}; wait for it, or give "
+                    "another --runs-dir"
+                ) from error
+            yield
+    except PermissionError as error:
+        raise cannot_write(runs_dir, error) from error
+
+
+def show_plan(request: Request, console: Console) -> None:
+    """Print what would run, what is done, and an estimate of the time."""
+    profile, runs, device = request.resolve()
+    records = Records(request.runs_dir)
+    waves, states = waves_of(runs, records, request.max_cohort)
+    speed, measured = machine_speed(records, device)
+    table = Table("wave", "cohort", "methods", "epochs left", "estimate")
+    total = 0.0
+    for number, wave in enumerate(waves):
+        for cohort in wave:
+            seconds = estimate_seconds(cohort, speed)
+            total += seconds
+            methods = " ".join(run.method for run in cohort.runs)
+            table.add_row(
+                str(number), cohort.label, methods, str(epochs_left(cohort)), clock(seconds)
+            )
+    counts = [
+        f"{list(states.values()).count(s)} {s or 'new'}" for s in sorted(set(states.values()))
+    ]
+    console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs: ", *counts)
+    console.print(table)
+    basis = "measured in these records" if measured else "assumed, nothing measured here yet"
+    console.print(f"about {clock(total)} on {device_name(device)} ({basis})")
+
+
+def estimate_seconds(cohort: Cohort, speed: float) -> float:
+    images, evaluated = images_of(cohort.runs[0].stream)
+    return epochs_left(cohort) * epoch_macs(cohort, count_macs, images, evaluated) / speed
+
+
+def machine_speed(records: Records, device: torch.device) -> tuple[float, bool]:
+    """Multiply-accumulates a second, and whether it was measured on this device."""
+    name = device_name(device)
+    found = []
+    for record in sorted(records, key=lambda r: r.directory.stat().st_mtime)[-ESTIMATE_RECORDS:]:
+        environment, history = record.read_json("environment.json") or {}, record.history()
+        if environment.get("device") == name and history:
+            found.append(history[-1]["macs_per_second"])
+    return (median(found), True) if found else (ASSUMED_SPEED[device.type], False)
+
+
+def clock(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

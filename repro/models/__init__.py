@@ -1,0 +1,80 @@
+"""The 22 CIFAR networks of the knowledge-distillation benchmark, by name.
+
+Structures as in RepDistiller at b84f547, with modules in its order, so that its checkpoints can be
+read by position. Each network maps images [B, 3, 32, 32] to ``Outputs``, and its last layer is
+``classifier``.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from repro.errors import choose
+from repro.models.bottleneck import resnet50
+from repro.models.mobilenet import mobilenet_v2
+from repro.models.resnet import NARROW, WIDE, cifar_resnet
+from repro.models.shufflenet import shuffle_v1, shuffle_v2
+from repro.models.vgg import vgg_bn
+from repro.models.wrn import wide_resnet
+
+MODELS: dict[str, Callable[[int], nn.Module]] = {
+    "resnet8": partial(cifar_resnet, depth=8, widths=NARROW),
+    "resnet14": partial(cifar_resnet, depth=14, widths=NARROW),
+    "resnet20": partial(cifar_resnet, depth=20, widths=NARROW),
+    "resnet32": partial(cifar_resnet, depth=32, widths=NARROW),
+    "resnet44": partial(cifar_resnet, depth=44, widths=NARROW),
+    "resnet56": partial(cifar_resnet, depth=56, widths=NARROW),
+    "resnet110": partial(cifar_resnet, depth=110, widths=NARROW),
+    "resnet8x4": partial(cifar_resnet, depth=8, widths=WIDE),
+    "resnet32x4": partial(cifar_resnet, depth=32, widths=WIDE),
+    "ResNet50": resnet50,
+    "wrn_16_1": partial(wide_resnet, depth=16, widen=1),
+    "wrn_16_2": partial(wide_resnet, depth=16, widen=2),
+    "wrn_16_4": partial(wide_resnet, depth=16, widen=4),
+    "wrn_28_2": partial(wide_resnet, depth=28, widen=2),
+    "wrn_28_4": partial(wide_resnet, depth=28, widen=4),
+    "wrn_40_1": partial(wide_resnet, depth=40, widen=1),
+    "wrn_40_2": partial(wide_resnet, depth=40, widen=2),
+    "vgg8": partial(vgg_bn, convolutions=1),
+    "vgg13": partial(vgg_bn, convolutions=2),
+    "MobileNetV2": mobilenet_v2,
+    "ShuffleV1": shuffle_v1,
+    "ShuffleV2": shuffle_v2,
+}
+
+
+def _constructor(name: str) -> Callable[[int], nn.Module]:
+    if name not in MODELS:
+        raise choose("model", name, MODELS)
+    return MODELS[name]
+
+
+def build(name: str, *, num_classes: int, seed: int) -> nn.Module:
+    """A network on the CPU with initial weights that depend on ``seed`` alone.
+
+    No global random state changes. Raises ``UserError`` for an unknown name.
+    """
+    construct = _constructor(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPUs
+        return construct(num_classes)
+
+
+def num_params(module: nn.Module) -> int:
+    """The number of parameters (buffers are not counted)."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@cache
+def count_macs(name: str, num_classes: int = 100) -> int:
+    """Multiply-accumulates of convolutions and classifier for one 32 x 32 image.
+
+    Counted on the meta device, so nothing is computed. Raises ``UserError`` for an unknown name.
+    """
+    construct = _constructor(name)
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        construct(num_classes).eval()(torch.empty(1, 3, 32, 32))
+    return counter.get_total_flops() // 2  # the counter takes two operations a multiply-accumulate

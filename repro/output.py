@@ -1,0 +1,134 @@
+"""Tables and figures of finished runs, MLflow's sync and UI: what comes after training."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+from rich.console import Console
+
+from repro.analysis.accuracy import comparison_table
+from repro.analysis.published import load_published
+from repro.analysis.tables import to_markdown
+from repro.environment import ROOT
+from repro.errors import UserError, choose
+from repro.files import make_directory
+from repro.grid import GRIDS
+from repro.profiles import PROFILES
+from repro.records import Records
+from repro.results import GridResults, grid_results
+from repro.tracking import load_results, open_store, sync_records, tracking_uri, write_summary
+
+SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
+
+
+def tables(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
+    """Run every script of paper_tables/, and write the summary experiment."""
+    for results in finished_grids(grid, profile, runs_dir):
+        _run_scripts(console, ROOT / "paper_tables", results)
+        write_summary(runs_dir, results.grid, summary(results), summary_note(results))
+
+
+def summary(results: GridResults) -> pd.DataFrame:
+    """One row a cell: mean, std, n, 95 % half-width, published value and difference."""
+    table = comparison_table(
+        results.table,
+        load_published(ROOT / "paper_tables" / "published.csv"),
+        pairs=[pair for pairs in results.parts.values() for pair in pairs],
+        methods=results.methods,
+        dataset=results.profile.stream.dataset,
+    )
+    columns = ["pair", "method", "metric", "mean", "std", "n", "ci95"]
+    finished = table[table["n"] > 0].drop_duplicates(["pair", "method"])
+    shown = finished[[*columns, "published_top1", "difference"]]
+    return shown.assign(profile=results.profile.name)
+
+
+def summary_note(results: GridResults) -> str:
+    """The Markdown on top of the summary experiment: what it is, and the table itself."""
+    what = (
+        f"Grid **{results.grid}**, a run a (pair, method): `mean`, `std` and `ci95` (95 % "
+        "half-width) over `n` trials of test top-1 (%), beside `published_top1`."
+    )
+    table = to_markdown(summary(results), f"{results.grid} summary", results.marks)
+    return f"{what}\n\n{table}"
+
+
+def figures(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
+    """Run every script of figures/."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    for results in finished_grids(grid, profile, runs_dir):
+        _run_scripts(console, ROOT / "figures", results)
+
+
+def finished_grids(grid: str | None, profile: str, runs_dir: Path) -> Iterator[GridResults]:
+    """The named grid, or every grid that was run here. Raises UserError where nothing finished."""
+    if grid is not None and grid not in GRIDS:
+        raise choose("grid", grid, GRIDS)
+    if profile not in (*PROFILES, "auto"):
+        raise choose("profile", profile, (*PROFILES, "auto"))
+    results = load_results(runs_dir)
+    chosen = [grid] if grid else [name for name in GRIDS if name in set(results["grid"])]
+    found = [item for name in chosen if (item := largest(name, profile, runs_dir, results))]
+    if not found:
+        raise UserError(
+            f"no finished runs of {grid or 'any grid'} in {runs_dir}; "
+            f"train some with `repro run {grid or 'demo'}`"
+        )
+    yield from found
+
+
+def largest(grid: str, profile: str, runs_dir: Path, results: pd.DataFrame) -> GridResults | None:
+    """The grid under the named profile; under auto, the largest with a finished student."""
+    for name in SIZES if profile == "auto" else (profile,):
+        found = grid_results(grid, PROFILES[name], runs_dir, ROOT / "data", results)
+        if found.pairs:
+            return found
+    return None
+
+
+def _run_scripts(console: Console, folder: Path, results: GridResults) -> None:
+    out = make_directory(folder / "out" / results.grid)
+    for path in sorted(folder.glob("*.py")):
+        for written in load_script(path).write(results, out):
+            console.print(str(written.relative_to(ROOT)), highlight=False)
+
+
+def load_script(path: Path) -> ModuleType:
+    """A script of paper_tables/ or figures/ as a module with ``write(results, out)``."""
+    name = f"{path.parent.name}_{path.stem}"
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec
+    assert module_spec.loader
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    return module
+
+
+def sync(console: Console, runs_dir: Path) -> None:
+    """Bring MLflow up to date with every record of ``runs_dir``."""
+    wrote = [record.key for record, changed in sync_records(Records(runs_dir), runs_dir) if changed]
+    console.print(f"{len(wrote)} runs brought up to date in {tracking_uri(runs_dir)}")
+
+
+def ui(console: Console, runs_dir: Path, port: int) -> None:
+    """Serve MLflow's UI on loopback until interrupted."""
+    client = open_store(runs_dir)
+    for experiment in client.search_experiments():
+        where = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        console.print(f"{experiment.name}: http://127.0.0.1:{port}{where}", highlight=False)
+    uri = tracking_uri(runs_dir)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    environment = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    subprocess.run(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        env=os.environ | environment,
+        check=False,
+    )

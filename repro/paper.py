@@ -1,0 +1,149 @@
+"""Every number and decision that comes from a paper, with its place. Standard library only.
+
+What the CMKD paper (arXiv 2410.06561) leaves open to us is an ``Unknown``: what we chose, why, and
+which ablation covers it. A reader with the full text settles one by editing its ``value``.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+REPDISTILLER = "RepDistiller@b84f547"
+MDISTILLER = "mdistiller@a08d46f"
+LSKD = "logit-standardization-KD@f6e5aa5"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A published value and where it stands."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What no source at hand states: our value, the reason, and the ablation that varies it."""
+
+    value: Any
+    why: str
+    ablation: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper's abstract (or, where marked, its title) that the suite tests."""
+
+    name: str
+    text: str
+
+
+Pair = tuple[str, str]  # teacher, student
+
+# The pairs of the CRD benchmark (Tian et al., ICLR 2020, arXiv 1910.10699, tables 1 and 2).
+SAME_ARCHITECTURE: tuple[Pair, ...] = (
+    ("resnet56", "resnet20"),
+    ("resnet110", "resnet32"),
+    ("resnet32x4", "resnet8x4"),
+    ("wrn_40_2", "wrn_16_2"),
+    ("wrn_40_2", "wrn_40_1"),
+    ("vgg13", "vgg8"),
+)
+DIFFERENT_ARCHITECTURE: tuple[Pair, ...] = (
+    ("vgg13", "MobileNetV2"),
+    ("ResNet50", "MobileNetV2"),
+    ("ResNet50", "vgg8"),
+    ("resnet32x4", "ShuffleV1"),
+    ("resnet32x4", "ShuffleV2"),
+    ("wrn_40_2", "ShuffleV1"),
+)
+# Students under ever stronger teachers: the wrn_16_2 column as in DIST (arXiv 2205.10536) and
+# LSKD (arXiv 2403.01427), the resnet20 column within one family.
+STRONGER_TEACHERS: tuple[Pair, ...] = (
+    *((t, "wrn_16_2") for t in ("wrn_28_2", "wrn_40_2", "wrn_16_4", "wrn_28_4")),
+    *((t, "wrn_16_2") for t in ("vgg13", "resnet32x4", "ResNet50")),
+    *((t, "resnet20") for t in ("resnet32", "resnet44", "resnet56", "resnet110")),
+)
+ABLATION_PAIR: Pair = ("resnet32x4", "resnet8x4")
+
+# Training recipe of the CRD benchmark.
+EPOCHS = Fact(240, f"{REPDISTILLER} train_student.py")
+BATCH_SIZE = Fact(64, f"{REPDISTILLER} train_student.py")
+LEARNING_RATE = Fact(0.05, f"{REPDISTILLER} train_student.py")
+LIGHT_LEARNING_RATE = Fact(0.01, f"{REPDISTILLER} train_student.py: MobileNetV2, ShuffleV1, V2")
+LIGHT_NETWORKS = ("MobileNetV2", "ShuffleV1", "ShuffleV2")
+MOMENTUM = Fact(0.9, f"{REPDISTILLER} train_student.py")
+WEIGHT_DECAY = Fact(5e-4, f"{REPDISTILLER} train_student.py")
+MILESTONES = Fact((150, 180, 210), f"{REPDISTILLER} train_student.py")
+DECAY = Fact(0.1, f"{REPDISTILLER} train_student.py")
+DKD_WARMUP_EPOCHS = Fact(20, f"{MDISTILLER} mdistiller/engine/cfg.py")
+TRIALS = Unknown(5, "the CRD benchmark's same-architecture tables average 5 runs", "--trials")
+
+# Per-pair weights: {pair: beta of DKD}.
+_DKD = f"{MDISTILLER} configs/cifar100/dkd/"
+DKD_BETA: dict[Pair, Fact | Unknown] = {
+    ("resnet56", "resnet20"): Fact(2.0, _DKD + "res56_res20.yaml"),
+    ("resnet110", "resnet32"): Fact(2.0, _DKD + "res110_res32.yaml"),
+    ("resnet32x4", "resnet8x4"): Fact(8.0, _DKD + "res32x4_res8x4.yaml"),
+    ("wrn_40_2", "wrn_16_2"): Fact(6.0, _DKD + "wrn40_2_wrn_16_2.yaml"),
+    ("wrn_40_2", "wrn_40_1"): Fact(6.0, _DKD + "wrn40_2_wrn_40_1.yaml"),
+    ("vgg13", "vgg8"): Fact(6.0, _DKD + "vgg13_vgg8.yaml"),
+    ("vgg13", "MobileNetV2"): Fact(6.0, _DKD + "vgg13_mv2.yaml"),
+    ("ResNet50", "MobileNetV2"): Fact(8.0, _DKD + "res50_mv2.yaml"),
+    ("resnet32x4", "ShuffleV1"): Fact(8.0, _DKD + "res32x4_shuv1.yaml, cfg.py's default"),
+    ("resnet32x4", "ShuffleV2"): Fact(8.0, _DKD + "res32x4_shuv2.yaml"),
+    ("wrn_40_2", "ShuffleV1"): Fact(8.0, _DKD + "wrn40_2_shuv1.yaml, cfg.py's default"),
+    ("ResNet50", "vgg8"): Unknown(8.0, "no released configuration; cfg.py's default", "none"),
+}
+DKD_BETA_DEFAULT = Unknown(8.0, "pair without a released configuration; cfg.py's default", "none")
+
+
+def dkd_beta(pair: Pair) -> Fact | Unknown:
+    """DKD's beta for a pair; an ``Unknown`` where no configuration was released."""
+    return DKD_BETA.get(pair, DKD_BETA_DEFAULT)
+
+
+# CMKD's loss: field of ``repro.losses.CMKD`` -> our reading. Grid ``ablation`` varies each.
+CMKD: dict[str, Unknown] = {
+    "standardize": Unknown(
+        True, "a review names a Z-score normalisation step; where it acts is unread", "raw-logits"
+    ),
+    "temperature": Unknown(
+        1.0, "softmax of z-scored logits is nearly affine at 4, sharp enough at 1", "temperature-4"
+    ),
+    "pearson_input": Unknown(
+        "probabilities", "the abstract: the teacher's probability values", "pearson-on-logits"
+    ),
+    "rank_input": Unknown(
+        "logits", "an L2 soft rank of probabilities is affine: Pearson again", "l2-on-probabilities"
+    ),
+    "soft_rank_tau": Unknown(
+        0.1, "pairwise sigmoid at 0.1: mean rank error 0.85 of 100, cheapest", "l2-rank rows"
+    ),
+    "teacher_rank": Unknown(
+        "exact", "the teacher needs no gradient, so its rank need not be soft", "soft-teacher-rank"
+    ),
+    "intra_class": Unknown(
+        False, "DIST's second term is not named in the abstract", "with-intra-class"
+    ),
+    "difficulty": Unknown(
+        "teacher_entropy_rank",
+        "raw entropy of a confident teacher is about 0 on its training images: Pearson only",
+        "difficulty rows",
+    ),
+    "weighting": Unknown("dynamic", "the abstract: weights adjusted dynamically", "fixed rows"),
+    "hard_samples_lean_on": Unknown(
+        "spearman", "hard samples: order is learnable where values are not", "reversed"
+    ),
+    "ce_weight": Unknown(1.0, "as in DIST", "none"),
+    "kd_weight": Unknown(8.0, "first trials on 20 classes; not tuned on the test set", "weight-2"),
+}
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim("C1", "Diminishing returns: with KD a stronger teacher gives less; with CMKD more so."),
+    Claim("C2", "KD moves inter-class relations away from the teacher's more than CMKD does."),
+    Claim("C3", "KD students' decision boundaries are more fragmented and ambiguous than CMKD's."),
+    Claim("C4", "CMKD is more accurate than KD, DIST and the other logit methods."),
+    Claim("C5", "Dynamic weights beat fixed ones; both terms together beat either alone."),
+    Claim("C6", "CMKD's terms improve other methods when added to them."),
+    Claim("C7", "CMKD students degrade less under corruption than KD students (from the title)."),
+)

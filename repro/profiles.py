@@ -1,0 +1,107 @@
+"""Sizes at which a grid can run. The paper profile is the field's recipe in full; the others are
+small stand-ins, marked as such on every table and figure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from repro import paper
+from repro.errors import choose
+from repro.paper import Pair
+from repro.spec import Optim, Stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """``pairs``: a grid's pairs under this profile, where they are not the paper's.
+
+    ``triplets``, ``resolution`` and ``picture``: how many planes the decision-boundary numbers
+    use, at how many points a side, and the points a side of the pictures.
+    """
+
+    name: str
+    stream: Stream
+    trials: int
+    pairs: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
+    union: tuple[str, ...] = ("cifar-same", "cifar-different", "stronger-teacher", "ablation")
+    triplets: int
+    resolution: int = 50
+    picture: int
+
+    @property
+    def mark(self) -> str:
+        """What every table and figure of this profile carries; empty for the paper's."""
+        if self.name == "paper":
+            return ""
+        s = self.stream
+        images = f"{s.train_per_class} images a class" if s.train_per_class else "all images"
+        return (
+            f"Profile {self.name}, not the paper's protocol: {s.dataset}, {images}, "
+            f"{s.epochs} epochs"
+        )
+
+    def optim(self, network: str) -> Optim:
+        """The paper's optimiser; milestones at the same fractions of the epochs."""
+        light = network in paper.LIGHT_NETWORKS
+        rate = paper.LIGHT_LEARNING_RATE if light else paper.LEARNING_RATE
+        return Optim(
+            lr=rate.value,
+            momentum=paper.MOMENTUM.value,
+            weight_decay=paper.WEIGHT_DECAY.value,
+            milestones=tuple(self.scaled(epoch) for epoch in paper.MILESTONES.value),
+            decay=paper.DECAY.value,
+        )
+
+    def scaled(self, epochs: int) -> int:
+        """An epoch of the paper's 240 at the same fraction of this profile's."""
+        return max(1, round(epochs * self.stream.epochs / paper.EPOCHS.value))
+
+
+DEMO_PAIR: tuple[Pair, ...] = (("resnet20", "resnet8"),)
+QUICK_SAME: tuple[Pair, ...] = (("resnet20", "resnet8"),)
+
+PROFILES: dict[str, Profile] = {
+    "paper": Profile(
+        name="paper",
+        stream=Stream(epochs=paper.EPOCHS.value, batch_size=paper.BATCH_SIZE.value),
+        trials=paper.TRIALS.value,
+        triplets=500,
+        picture=500,
+    ),
+    "quick": Profile(
+        name="quick",
+        stream=Stream(train_per_class=100, test_per_class=25, epochs=12),
+        trials=2,
+        pairs={
+            "cifar-same": QUICK_SAME,
+            "cifar-different": (("resnet20", "MobileNetV2"),),
+            "stronger-teacher": tuple((t, "resnet8") for t in ("resnet14", "resnet20", "resnet32")),
+            "ablation": QUICK_SAME,
+        },
+        union=("cifar-same", "cifar-different"),
+        triplets=100,
+        picture=200,
+    ),
+    "demo": Profile(
+        name="demo",
+        stream=Stream(dataset="digits", augment="crop", epochs=6),
+        trials=2,
+        pairs={
+            "cifar-same": DEMO_PAIR,
+            "cifar-different": (("resnet20", "MobileNetV2"),),
+            "stronger-teacher": tuple((t, "resnet8") for t in ("resnet14", "resnet20", "resnet32")),
+            "ablation": DEMO_PAIR,
+            "demo": DEMO_PAIR,
+        },
+        triplets=20,
+        picture=100,
+    ),
+}
+
+
+def profile_named(name: str, grid: str, *, cuda: bool) -> Profile:
+    """``auto`` is paper on a GPU and quick without; grid demo always runs profile demo."""
+    if name not in (*PROFILES, "auto"):
+        raise choose("profile", name, (*PROFILES, "auto"))
+    if grid == "demo":
+        return PROFILES["demo"]
+    return PROFILES[name if name != "auto" else "paper" if cuda else "quick"]

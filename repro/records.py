@@ -1,0 +1,160 @@
+"""A run's own directory, ``<runs>/records/<key>/``: the source of truth; MLflow is a view of it.
+
+``run.json`` what was asked for, ``history.jsonl`` a line an epoch, ``status.json``, ``checkpoint``
+to resume from, ``weights.safetensors`` of the finished network, ``test_logits.npz``,
+``environment.json``, and ``mlflow.json``, which maps tracking addresses to run ids.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from repro import spec
+from repro.errors import UserError
+from repro.files import append_line, make_directory, write_atomically
+
+State = Literal["RUNNING", "FINISHED", "FAILED", "STOPPED"]
+LEFT_OVER = ("weights.safetensors", "test_logits.npz")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands. Times in milliseconds since 1970; ``final`` holds the final metrics."""
+
+    state: State
+    started_ms: int
+    ended_ms: int | None = None
+    reason: str = ""
+    final: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """The directory of one run."""
+
+    directory: Path
+
+    @property
+    def key(self) -> str:
+        return self.directory.name
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.directory / "checkpoint"
+
+    @property
+    def weights(self) -> Path:
+        return self.directory / "weights.safetensors"
+
+    @property
+    def test_logits(self) -> Path:
+        return self.directory / "test_logits.npz"
+
+    def exists(self) -> bool:
+        return (self.directory / "run.json").exists()
+
+    def create(self, run: spec.Run, tags: dict[str, str]) -> None:
+        """Write ``run.json`` unless it is there. Raises UserError if it describes another run."""
+        if self.exists():
+            if spec.key(self.run()) != self.key:
+                raise UserError(f"{self.directory} holds another run than its name says; remove it")
+            return
+        make_directory(self.directory)
+        data = {"schema": spec.SCHEMA, "key": self.key, "tags": tags, "run": spec.encode(run)}
+        write_atomically(self.directory / "run.json", json.dumps(data, indent=1))
+
+    def run(self) -> spec.Run:
+        return spec.decode(self._json("run.json")["run"])
+
+    def tags(self) -> dict[str, str]:
+        return self._json("run.json")["tags"]
+
+    def status(self) -> Status | None:
+        if not (self.directory / "status.json").exists():
+            return None
+        data = self._json("status.json")
+        return Status(**data | {"final": tuple((n, v) for n, v in data["final"])})
+
+    def write_status(self, status: Status) -> None:
+        write_atomically(self.directory / "status.json", json.dumps(vars(status), indent=1))
+
+    def history(self) -> list[dict[str, Any]]:
+        """One entry a finished epoch. A torn last line (a kill while writing) does not count.
+
+        Raises UserError for any other line that is not the next epoch's JSON.
+        """
+        path = self.directory / "history.jsonl"
+        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        entries = []
+        for epoch, line in enumerate(lines[:-1]):  # whole lines end in a newline
+            entries.append(self._entry(line, epoch))
+        return entries
+
+    def _entry(self, line: bytes, epoch: int) -> dict[str, Any]:
+        try:
+            entry = json.loads(line)
+            if entry["epoch"] == epoch and isinstance(entry["metrics"], dict):
+                return entry
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise UserError(
+            f"{self.directory / 'history.jsonl'} line {epoch + 1} is damaged; "
+            f"remove {self.directory} to train this run again"
+        )
+
+    def append(self, entry: dict[str, Any]) -> None:
+        append_line(self.directory / "history.jsonl", json.dumps(entry))
+
+    def cut_history(self, epochs: int) -> None:
+        """Keep the first ``epochs`` entries: what lies beyond the checkpoint is trained again."""
+        lines = [json.dumps(entry) + "\n" for entry in self.history()[:epochs]]
+        write_atomically(self.directory / "history.jsonl", "".join(lines))
+
+    def restart(self) -> None:
+        """Forget what was trained; the identity stays."""
+        for name in ("history.jsonl", "checkpoint", "checkpoint.previous", *LEFT_OVER):
+            (self.directory / name).unlink(missing_ok=True)
+
+    def write_json(self, name: str, data: Any) -> None:
+        write_atomically(self.directory / name, json.dumps(data, indent=1))
+
+    def read_json(self, name: str) -> Any:
+        """The content of a side file, or None where it does not exist."""
+        return self._json(name) if (self.directory / name).exists() else None
+
+    def _json(self, name: str) -> Any:
+        path = self.directory / name
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{path} cannot be read ({error}); remove {self.directory} to train this run again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Records:
+    """All records of a runs directory; finished ones under ``recorded/`` count as finished too."""
+
+    runs_dir: Path
+
+    def of(self, key: str) -> Record:
+        recorded = self.runs_dir / "recorded" / key
+        own = self.runs_dir / "records" / key
+        return Record(recorded if recorded.exists() and not own.exists() else own)
+
+    def __iter__(self) -> Iterator[Record]:
+        root = self.runs_dir / "records"
+        records = (Record(path) for path in sorted(root.iterdir() if root.is_dir() else ()))
+        return (record for record in records if record.exists())
+
+    def state(self, key: str) -> State | None:
+        status = self.of(key).status() if self.of(key).exists() else None
+        return status.state if status else None

@@ -1,0 +1,152 @@
+"""The finished runs of one grid, with everything that tables and figures are made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from repro.data import load
+from repro.data.augment import normalise
+from repro.data.dataset import Dataset, select
+from repro.errors import UserError
+from repro.grid import (
+    Choice,
+    ablation_rows,
+    distinct,
+    expand,
+    known_pairs,
+    names,
+    pairs_of,
+)
+from repro.losses import METHODS
+from repro.profiles import Profile
+from repro.records import Record, Records
+from repro.spec import Precision, Run, key
+from repro.train.weights import load_half
+
+
+@dataclass(frozen=True)
+class GridResults:
+    """Runs are selected by the keys of the grid, so grids that overlap share them.
+
+    ``runs``: finished ones, in the grid's order, labelled with this grid's methods. ``table``: a
+    row each, as ``tracking.load_results`` returns them.
+    """
+
+    grid: str
+    profile: Profile
+    runs: tuple[Run, ...]
+    table: pd.DataFrame
+    runs_dir: Path
+    data_dir: Path
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        return (self.profile.mark,) if self.profile.mark else ()
+
+    @property
+    def parts(self) -> dict[str, list[str]]:
+        """The pairs of each table: one for a plain grid, one a part for a union."""
+        grids = self.profile.union if self.grid == "cifar" else (self.grid,)
+        finished = set(self.pairs)
+        parts = {}
+        for grid in grids:
+            own = names(pairs_of(grid, self.profile))
+            known = names(known_pairs(grid, self.profile))
+            parts[grid] = own + [p for p in known if p in finished and p not in own]
+        return {grid: pairs for grid, pairs in parts.items() if finished & set(pairs)}
+
+    @property
+    def pairs(self) -> list[str]:
+        """Pairs with at least one finished student."""
+        return list(dict.fromkeys(run.pair for run in self.runs if run.teacher))
+
+    @property
+    def methods(self) -> list[str]:
+        """Rows of a table: teacher, the grid's own methods (run or not), others that finished."""
+        planned = [run.method for run in expand(self.grid, self.profile)]
+        finished = [run.method for run in self.runs]
+        return list(dict.fromkeys((*planned, *finished)))
+
+    def students(self, pair: str) -> list[Run]:
+        return [run for run in self.runs if run.teacher and run.pair == pair]
+
+    def teacher(self, pair: str) -> Run | None:
+        """The pair's teacher, where it is finished."""
+        teachers = {run.network: run for run in self.runs if run.method == "teacher"}
+        return teachers.get(pair.partition(":")[0])
+
+    def record(self, run: Run) -> Record:
+        return Records(self.runs_dir).of(key(run))
+
+    def test_logits(self, run: Run) -> np.ndarray:
+        """[N, K] float32, of the evaluated images in sorted order. UserError if damaged."""
+        path = self.record(run).test_logits
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return archive["logits"].astype(np.float32)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} cannot be read; remove {path.parent} and run again") from error
+
+    def network(self, run: Run) -> nn.Module:
+        return load_half(run, self.record(run).weights, torch.device("cpu"))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return load(self.profile.stream.dataset, self.data_dir)
+
+    @cached_property
+    def test_labels(self) -> np.ndarray:
+        return select(self.dataset, self.profile.stream)[1].labels.numpy()
+
+    def test_images(self, indices: Sequence[int]) -> torch.Tensor:
+        """Normalised test images [N, 3, 32, 32] at the positions ``indices``."""
+        images = select(self.dataset, self.profile.stream)[1]
+        mean, std = torch.tensor(self.dataset.mean), torch.tensor(self.dataset.std)
+        return normalise(images.pixels[torch.as_tensor(indices)], mean, std)
+
+    @cached_property
+    def histories(self) -> pd.DataFrame:
+        """Long: key, pair, method, trial, epoch, and each metric with ``/`` as ``_``."""
+        rows = []
+        for run in self.runs:
+            base = {"key": key(run), "pair": run.pair, "method": run.method, "trial": run.trial}
+            for entry in self.record(run).history():
+                metrics = {n.replace("/", "_"): v for n, v in entry["metrics"].items()}
+                rows.append(base | {"epoch": entry["epoch"]} | metrics)
+        return pd.DataFrame(rows)
+
+
+def grid_results(
+    grid: str, profile: Profile, runs_dir: Path, data_dir: Path, results: pd.DataFrame
+) -> GridResults:
+    """What is finished of a grid under a profile: every trial, pair and method of it that is.
+
+    Of runs in several precisions, those of the precision with the most.
+    """
+    by_key = results.drop_duplicates("key").set_index("key", drop=False)
+    trials = 1 + int(results["trial"].max()) if len(results) else 1
+    runs: tuple[Run, ...] = ()
+    for precision in get_args(Precision):
+        known = everything(grid, profile, Choice(trials=trials, precision=precision))
+        finished = tuple(run for run in known if key(run) in by_key.index)
+        runs = max(runs, finished, key=len)
+    table = by_key.loc[[key(run) for run in runs]].reset_index(drop=True)
+    table["pair"] = [run.pair for run in runs]
+    table["method"] = [run.method for run in runs]
+    return GridResults(grid, profile, runs, table, runs_dir, data_dir)
+
+
+def everything(grid: str, profile: Profile, choice: Choice) -> tuple[Run, ...]:
+    """Every run that the grid's pairs and methods allow, the grid's own first."""
+    rows = tuple(ablation_rows()) if grid == "ablation" else ()
+    parts = profile.union if grid == "cifar" else (grid,)
+    pairs = tuple(dict.fromkeys(p for part in parts for p in names(known_pairs(part, profile))))
+    wide = replace(choice, pairs=pairs, methods=(*METHODS, *rows))
+    return distinct((*expand(grid, profile, choice), *expand(grid, profile, wide)))

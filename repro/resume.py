@@ -1,0 +1,52 @@
+"""Where an interrupted run goes on: the newest whole checkpoint that its history reaches."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from repro.errors import UserError
+from repro.records import Record
+from repro.train import checkpoint
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """``next_epoch`` 0 and no state: from the start. ``note`` says what was found damaged."""
+
+    next_epoch: int = 0
+    state: dict[str, Tensor] | None = None
+    note: str = ""
+
+
+def resume_point(record: Record) -> ResumePoint:
+    """Read the checkpoint, else the one before it, else start over, saying so.
+
+    Raises UserError when a checkpoint belongs to another run, or the history is damaged.
+    """
+    epochs = len(record.history())
+    note = ""
+    for path in (record.checkpoint, checkpoint.previous(record.checkpoint)):
+        if not path.exists():
+            continue
+        try:
+            state, next_epoch = _read(path, record.key)
+        except checkpoint.DamagedCheckpoint as error:
+            note = f"{error}; going on from the one before it"
+            continue
+        if next_epoch <= epochs:
+            return ResumePoint(next_epoch, state, note)
+        note = f"{path} is ahead of the history; going on from the one before it"
+    if note:
+        note = note.replace("going on from the one before it", "training this run again")
+    return ResumePoint(note=note)
+
+
+def _read(path: Path, key: str) -> tuple[dict[str, Tensor], int]:
+    state, meta = checkpoint.load(path)
+    if meta["key"] != key:
+        raise UserError(
+            f"{path} belongs to run {str(meta['key'])[:12]}, not {key[:12]}; "
+            f"remove {path.parent} to train this run again"
+        )
+    return state, int(str(meta["next_epoch"]))

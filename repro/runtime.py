@@ -1,0 +1,78 @@
+"""Where and how cohorts run. Nothing here is part of a run's identity."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from repro import data
+from repro.data.batches import evaluation_batches, prepare
+from repro.data.dataset import Dataset, select
+from repro.errors import UserError
+from repro.plan import Cohort
+from repro.records import Record, Records
+from repro.spec import Run, Stream, key
+from repro.train.cohort import CohortData, EpochReport
+from repro.train.weights import load_half
+
+
+class Stopped(Exception):
+    """Training was asked to stop; the message says by what."""
+
+
+class Tracker(Protocol):
+    def update(self, record: Record) -> object: ...
+
+
+class Progress(Protocol):
+    """What a front end shows of a cohort in training."""
+
+    def cohort(self, cohort: Cohort, images: int) -> None: ...
+    def epoch(self, cohort: Cohort, report: EpochReport, seconds: float) -> None: ...
+    def line(self, text: str) -> None: ...
+
+
+@dataclass
+class Runtime:
+    """``tags`` go to every run (profile, grid). ``tick`` runs before every step, ``after_epoch``
+    with the seconds of every epoch that is not the last; both may raise Stopped."""
+
+    runs_dir: Path
+    data_dir: Path
+    device: torch.device
+    tracker: Tracker
+    progress: Progress
+    tags: dict[str, str]
+    tick: Callable[[], None] = lambda: None
+    after_epoch: Callable[[float], None] = lambda _seconds: None
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+
+    @property
+    def records(self) -> Records:
+        return Records(self.runs_dir)
+
+    def dataset(self, name: str) -> Dataset:
+        if name not in self.datasets:
+            self.datasets[name] = data.load(name, self.data_dir)
+        return self.datasets[name]
+
+    def load_data(self, stream: Stream) -> CohortData:
+        """The stream's images on the device."""
+        dataset = self.dataset(stream.dataset)
+        train, evaluation = select(dataset, stream)
+        mean, std = dataset.mean, dataset.std
+        return CohortData(
+            prepare(train, mean, std, self.device),
+            lambda: evaluation_batches(evaluation, mean, std, self.device),
+            len(evaluation),
+        )
+
+    def load_finished(self, run: Run) -> nn.Module:
+        """A finished network. Raises UserError where it is not finished or damaged."""
+        record = self.records.of(key(run))
+        if self.records.state(record.key) != "FINISHED":
+            raise UserError(f"{run.network} (run {record.key[:12]}) is not finished")
+        return load_half(run, record.weights, self.device)

@@ -1,0 +1,143 @@
+"""What one training run is: values only, with a key that identifies it for ever."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_type_hints
+
+from repro.errors import UserError
+from repro.losses import TYPES as LOSS_TYPES
+from repro.losses import Loss
+
+SCHEMA = 1  # the meaning of the fields below; a field added later carries metadata={"since": n}
+
+Dataset = Literal["cifar100", "digits"]
+Split = Literal["full", "tune"]
+Augment = Literal["crop-flip", "crop", "none"]
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """The batches that a run sees: data, order, augmentation. Students that share one are paired.
+
+    ``split``: "full" trains on all of train and evaluates on test; "tune" cuts a held-out tenth
+    from train (by class) and evaluates on that, so that the test set chooses nothing.
+    ``train_per_class``, ``test_per_class``: stratified subsets, 0 for all images.
+    """
+
+    dataset: Dataset = "cifar100"
+    split: Split = "full"
+    train_per_class: int = 0
+    test_per_class: int = 0
+    augment: Augment = "crop-flip"
+    batch_size: int = 64
+    epochs: int = 240
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("train_per_class", "test_per_class"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must be 0 (all) or more, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """SGD with momentum; at each milestone (epochs) the rate is multiplied by ``decay``."""
+
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    milestones: tuple[int, ...] = (150, 180, 210)
+    decay: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One network to train. A teacher is a run whose own ``teacher`` is None.
+
+    ``method``: the row of a table that the run belongs to ("kd", "cmkd/reversed", "teacher");
+    a name, not part of what the run is.
+    """
+
+    network: str
+    loss: Loss
+    stream: Stream
+    optim: Optim
+    trial: int = 0
+    teacher: "Run | None" = None
+    precision: Precision = "fp32"
+    method: str = ""
+
+    def __post_init__(self) -> None:
+        if self.trial < 0:
+            raise UserError(f"trial must be 0 or more, not {self.trial}")
+
+    @property
+    def pair(self) -> str:
+        """``teacher:student``, or the network alone for a teacher."""
+        return f"{self.teacher.network}:{self.network}" if self.teacher else self.network
+
+
+TYPES: dict[str, type] = {t.__name__: t for t in (Stream, Optim, Run, *LOSS_TYPES)}
+
+
+def encode(value: Any) -> Any:
+    """A dataclass as JSON-ready data; fields added later are left out at their neutral value."""
+    if isinstance(value, tuple):
+        return [encode(item) for item in value]
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    fields = [
+        f
+        for f in dataclasses.fields(value)
+        if not ("since" in f.metadata and getattr(value, f.name) == f.default)
+    ]
+    return {"type": type(value).__name__} | {f.name: encode(getattr(value, f.name)) for f in fields}
+
+
+def decode(data: Any) -> Any:
+    """The inverse of ``encode``. Raises UserError for unknown types or fields."""
+    if isinstance(data, list):
+        return tuple(decode(item) for item in data)
+    if not isinstance(data, dict):
+        return data
+    cls = TYPES.get(data.get("type", ""))
+    if cls is None:
+        raise UserError(f"unknown type {data.get('type')!r} in a recorded run")
+    given = {name: decode(item) for name, item in data.items() if name != "type"}
+    unknown = given.keys() - get_type_hints(cls).keys()
+    if unknown:
+        raise UserError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}: newer suite?")
+    return cls(**given)
+
+
+def canonical(run: Run) -> str:
+    """The run as canonical JSON. A loss that ignores its teacher leaves the teacher out.
+
+    So one cross-entropy baseline serves every pair with that student, and a teacher trained alone.
+    """
+    teacher = key(run.teacher) if run.teacher and uses_teacher(run.loss) else None
+    data = encode(dataclasses.replace(run, teacher=None)) | {"teacher": teacher, "schema": SCHEMA}
+    del data["method"]
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+
+@cache
+def key(run: Run) -> str:
+    """SHA-256 of the canonical JSON: 64 hex digits."""
+    return hashlib.sha256(canonical(run).encode()).hexdigest()
+
+
+def uses_teacher(loss: Loss) -> bool:
+    return getattr(loss, "uses_teacher", True)
+
+
+def seed(*parts: object) -> int:
+    """A 63-bit seed from the parts' text; the same everywhere."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

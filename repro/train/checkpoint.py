@@ -1,0 +1,40 @@
+"""A checkpoint is one file: the SHA-256 of what follows, then safetensors. Never pickle."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor
+
+from repro.errors import UserError
+from repro.files import write_atomically
+
+DIGEST_BYTES = 32
+
+
+class DamagedCheckpoint(UserError):
+    """The file is truncated, altered or not a checkpoint."""
+
+
+def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, object]) -> None:
+    """Write ``tensors`` and ``meta`` atomically; the one before is kept as ``<name>.previous``."""
+    contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    body = safetensors.torch.save(contiguous, {"meta": json.dumps(meta)})
+    if path.exists():
+        path.replace(previous(path))
+    write_atomically(path, hashlib.sha256(body).digest() + body)
+
+
+def previous(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Tensors (on the CPU) and meta. Raises DamagedCheckpoint with the file's name."""
+    data = path.read_bytes()
+    digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise DamagedCheckpoint(f"{path} is damaged: its checksum does not match its content")
+    header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+    return safetensors.torch.load(body), json.loads(header["__metadata__"]["meta"])

@@ -1,0 +1,77 @@
+"""The one training loop: teachers, baselines and students alike."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from repro.data.batches import TrainingImages, batches
+from repro.outputs import Batch, Outputs
+from repro.train.student import Evaluation, Student
+
+Metrics = dict[str, float | list[float]]
+Teacher = Callable[[Batch], Outputs]
+
+
+@dataclass(frozen=True)
+class CohortData:
+    """The images of one stream on the training device, and its evaluation batches."""
+
+    training: TrainingImages
+    evaluation: Evaluation
+    num_evaluated: int
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What every student of a cohort did in one epoch (counted from 0)."""
+
+    epoch: int
+    metrics: dict[str, Metrics]  # by the run's key
+
+    def not_finite(self, key: str) -> list[str]:
+        """Names of a student's metrics that are NaN or infinite: it has failed."""
+        values = self.metrics[key].items()
+        return [n for n, v in values if isinstance(v, float) and not math.isfinite(v)]
+
+
+def train_cohort(
+    students: Sequence[Student],
+    teacher: Teacher,
+    data: CohortData,
+    trial: int,
+    *,
+    first_epoch: int = 0,
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[EpochReport]:
+    """Train every student on the same batches; yield one EpochReport per epoch.
+
+    All students share the stream of the first. A student with a non-finite metric leaves the
+    cohort, its neighbours go on as if alone. ``tick`` runs before every step and may raise to stop:
+    the epoch in progress then leaves no trace outside the students.
+    """
+    active, stream = list(students), students[0].run.stream
+    step = make_cohort_step(teacher)
+    for epoch in range(first_epoch, stream.epochs):
+        for student in active:
+            student.begin_epoch(epoch)
+        for batch in batches(data.training, stream, trial, epoch):
+            tick()
+            step(active, batch)
+        report = EpochReport(
+            epoch, {s.key: s.end_epoch(epoch, data.evaluation, tick) for s in active}
+        )
+        active = [student for student in active if not report.not_finite(student.key)]
+        yield report
+        if not active:
+            return
+
+
+def make_cohort_step(teacher: Teacher) -> Callable[[Sequence[Student], Batch], None]:
+    """The teacher once, then each student: the one place for compiling, capture and streams."""
+
+    def step(students: Sequence[Student], batch: Batch) -> None:
+        outputs = teacher(batch)
+        for student in students:
+            student.learn(batch, outputs)
+
+    return step

@@ -1,0 +1,48 @@
+"""Networks by run: fresh ones from their seed, finished ones from half-precision weights."""
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from repro import models
+from repro.data.sizes import NUM_CLASSES
+from repro.errors import UserError
+from repro.files import write_atomically
+from repro.spec import Run, seed
+
+
+def initial(run: Run, device: torch.device) -> nn.Module:
+    """The run's network with its first weights: of (network, classes, trial) alone."""
+    classes = NUM_CLASSES[run.stream.dataset]
+    start = seed("weights", run.network, classes, run.trial)
+    model = models.build(run.network, num_classes=classes, seed=start)
+    return channels_last(model.to(device))
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def save_half(model: nn.Module, path: Path) -> None:
+    """Parameters as float16, buffers (BatchNorm statistics) as they are."""
+    parameters = {name for name, _ in model.named_parameters()}
+    tensors = {
+        name: (tensor.half() if name in parameters else tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    write_atomically(path, safetensors.torch.save(tensors))
+
+
+def load_half(run: Run, path: Path, device: torch.device) -> nn.Module:
+    """The network of a finished run, float32, in eval mode. Raises UserError if damaged."""
+    model = initial(run, device)
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))  # copies into float32
+    except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
+        raise UserError(
+            f"{path} cannot be read as weights of {run.network} ({str(error).splitlines()[0]}); "
+            f"remove {path.parent} and run its grid again"
+        ) from error
+    return model.eval()

@@ -1,0 +1,152 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from repro.analysis import maps, palette, plots
+from repro.analysis.planes import make_plane
+from repro.errors import UserError
+
+
+@pytest.fixture
+def ax() -> Axes:
+    return Figure().subplots()
+
+
+@pytest.fixture
+def histories() -> pd.DataFrame:
+    rows = [
+        {"key": f"{m}{t}", "pair": "a:b", "method": m, "trial": t, "epoch": e}
+        | {"test_top1": 10 * e + t + 5 * (m == "kd"), "test_loss": 1.0, "train_loss": 1.0}
+        for m in ("ce", "kd")
+        for t in range(3)
+        for e in range(4)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def probabilities():
+    logits = np.random.default_rng(0).normal(size=(20, 20, 12))
+    return (np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def plane():
+    return make_plane(*torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0)))
+
+
+def test_method_colours_are_distinct_and_differ_from_the_spare_ones():
+    colours = [c.lower() for c in (*palette.METHOD_COLOURS.values(), *palette.SPARE_COLOURS)]
+    assert len(set(colours)) == len(colours)
+
+
+def test_colours_are_stable():
+    assert palette.colour_of("cmkd") == "#d55e00"
+    assert palette.colour_of("not listed") == palette.colour_of("not listed")
+    assert palette.colour_of("not listed") in {c.lower() for c in palette.SPARE_COLOURS}
+
+
+def test_a_variant_is_a_tint_of_its_method():
+    red, green, blue = to_rgb(palette.colour_of("cmkd/pearson only"))
+    assert red > green > blue
+    assert palette.colour_of("cmkd/pearson only") != palette.colour_of("cmkd/spearman only")
+
+
+def test_neighbouring_colours_have_different_markers():
+    pairs = [(palette.colour_of(m), palette.marker_of(m)) for m in palette.METHOD_COLOURS]
+    assert len(set(pairs)) == len(pairs)
+    assert len({palette.marker_of(m) for m in list(palette.METHOD_COLOURS)[:9]}) == 9
+
+
+def test_the_profile_is_marked_on_the_figure_itself():
+    figure = Figure()
+    palette.mark_profile(figure, "profile: quick, not the paper's protocol")
+    assert [text.get_gid() for text in figure.texts] == [palette.MARK_ID]
+    assert "quick" in figure.texts[0].get_text()
+    palette.mark_profile(figure, "")
+    assert len(figure.texts) == 1
+
+
+def test_training_curves_show_all_trials_their_mean_and_the_drops(ax, histories):
+    assert plots.training_curves(ax, histories, [1, 3]) is ax
+    thick = [line for line in ax.lines if line.get_linewidth() == 2.0]
+    assert len(ax.lines) == 2 * (3 + 1) + 2
+    assert thick[0].get_label() == "ce (n=3)"
+    assert thick[0].get_ydata() == pytest.approx([1, 11, 21, 31])
+    assert thick[1].get_color() == palette.colour_of("kd")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "test top-1 (%)")
+
+
+def test_the_mean_curve_ends_with_the_shortest_run(ax, histories):
+    cut = histories[~((histories["key"] == "kd0") & (histories["epoch"] == 3))]
+    plots.training_curves(ax, cut)
+    mean = next(line for line in ax.lines if line.get_label() == "kd (n=3)")
+    assert np.isnan(mean.get_ydata()[-1])
+
+
+def test_weights_over_epochs(ax):
+    frame = pd.DataFrame(
+        {"key": "r", "term": ["pearson", "spearman"] * 2, "epoch": [0, 0, 1, 1], "weight": 0.5}
+    )
+    assert plots.weights_over_epochs(ax, frame) is ax
+    assert [line.get_color() for line in ax.lines[1::2]] == list(palette.TERM_COLOURS.values())
+
+
+def test_accuracy_by_teacher_sorts_and_bands(ax):
+    table = pd.DataFrame(
+        {
+            **{"method": ["kd", "kd", "cmkd"], "teacher_top1": [79.0, 72.0, 72.0]},
+            **{"mean": [70.0, 71.0, 72.0], "ci95": [0.2, 0.3, np.nan]},
+        }
+    )
+    assert plots.accuracy_by_teacher(ax, table) is ax
+    assert ax.lines[0].get_xdata().tolist() == [72.0, 79.0]
+    assert len(ax.collections) == 2
+    assert ax.collections[0].get_datalim(ax.transData).y1 == pytest.approx(71.3)
+    assert all("(%)" in label for label in (ax.get_xlabel(), ax.get_ylabel()))
+
+
+def test_boundary_numbers(ax):
+    summary = pd.DataFrame(
+        {
+            **{"name": ["teacher", "kd", "kd"], "number": ["margin", "margin", "ambiguity"]},
+            **{"mean": [2.0, 1.0, 0.1], "low": [1.5, 0.8, 0.0], "high": [2.5, 1.1, 0.2]},
+        }
+    )
+    assert plots.boundary_numbers(ax, summary, "margin") is ax
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["teacher", "kd"]
+    assert "input units" in ax.get_ylabel()
+
+
+def test_heat_maps_share_one_range():
+    panels = list(Figure().subplots(1, 2))
+    matrices = {"kd": np.eye(4), "cmkd": 3 * np.eye(4)}
+    assert maps.correlation_heatmaps(panels, matrices, 2.0) is panels
+    assert [ax.images[0].get_clim() for ax in panels] == [(0, 2), (0, 2)]
+    assert [ax.get_title() for ax in panels] == ["kd", "cmkd"]
+    with pytest.raises(UserError, match="as many panels"):
+        maps.correlation_heatmaps(panels[:1], matrices, 2.0)
+
+
+def test_decision_regions_colour_by_class_and_lighten_by_confidence(ax, plane, probabilities):
+    probabilities[0, 0] = np.eye(12)[3]  # sure of an anchor class: the full colour
+    names = [f"class {i}" for i in range(12)]
+    assert maps.decision_regions(ax, probabilities, plane, [3, 1, 2], names) is ax
+    picture = np.asarray(ax.images[0].get_array())
+    assert picture[0, 0] == pytest.approx(to_rgb(palette.REGION_COLOURS[0]), abs=1e-6)
+    assert picture.min() >= 0
+    assert picture.max() <= 1
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend[:3] == ["class 3", "class 1", "class 2"]
+    assert legend[-1] == "other"
+    assert [text.get_text() for text in ax.texts] == ["class 3", "class 1", "class 2"]
+
+
+def test_region_classes_are_the_anchors_then_the_most_frequent():
+    predicted = np.array([[0, 0, 4], [5, 5, 5], [7, 2, 4]])
+    found = maps.region_classes([np.eye(8)[predicted]], [2, 1, 3], count=2)
+    assert found == (2, 1, 3, 5, 0)
