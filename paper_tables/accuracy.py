@@ -26,7 +26,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
             results.table,
             load_published(PUBLISHED),
             pairs=pairs,
-            methods=results.methods,
+            methods=results.methods(part),
             dataset=results.profile.stream.dataset,
         )
         name = "accuracy" if len(results.parts) == 1 else f"accuracy-{part}"

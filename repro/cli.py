@@ -35,7 +35,12 @@ def main(debug: bool) -> None:
 
 
 def words(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in value.split(",") if word.strip()) if value else ()
+    if value is None:
+        return ()
+    found = tuple(word.strip() for word in value.split(","))
+    if not all(found):
+        raise click.BadParameter(f"{value!r} is no list of names separated by commas")
+    return found
 
 
 RUNS_DIR = click.option(
@@ -98,7 +103,7 @@ def run(max_time: str | None, data: Path | None, **given: Any) -> None:
     from repro import launch
     from repro.limits import Interrupted, duration
 
-    seconds = duration(max_time) if max_time else None
+    seconds = None if max_time is None else duration(max_time)
     asked = request(**given, source=data, max_seconds=seconds)
     try:
         sys.exit(launch.run(asked, console()))
@@ -194,7 +199,7 @@ def sync(runs_dir: Path) -> None:
 
 
 @main.command()
-@click.option("--port", type=int, default=5000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @RUNS_DIR
 def ui(port: int, runs_dir: Path) -> None:
     """Start the MLflow UI on loopback and print the address that shows runs."""

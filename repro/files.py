@@ -14,14 +14,16 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
@@ -46,8 +48,8 @@ def make_directory(path: Path) -> Path:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"cannot write {path}: {error.strerror}; free space or rights, or another --runs-dir, "
-        "then the same command goes on where it stopped"
+        f"cannot write {path}: {error.strerror or error}; free space or rights, or another "
+        "--runs-dir, then the same command goes on where it stopped"
     )
 
 

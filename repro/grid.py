@@ -8,10 +8,11 @@ from repro import paper
 from repro.errors import UserError, choose
 from repro.losses import CE, CMKD, DKD, LOSSES, L2Rank, Loss, SigmoidRank, Standardized, named
 from repro.paper import Pair
-from repro.profiles import Profile
-from repro.spec import Precision, Run, Split, key, uses_teacher
+from repro.profiles import Profile, scaled
+from repro.spec import Precision, Run, Split, Stream, key, uses_teacher
 
 DEFAULT_METHODS = ("ce", "kd", "dkd", "dist", "cmkd")
+ALL = ("all",)
 PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "demo": (),
     "cifar-same": paper.SAME_ARCHITECTURE,
@@ -23,7 +24,10 @@ PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What the command line narrows or changes; empty means the grid's own."""
+    """What the command line narrows or changes; empty means the grid's own.
+
+    ``methods`` ("all",) is every method that the grid knows.
+    """
 
     trials: int | None = None
     pairs: tuple[str, ...] = ()
@@ -74,8 +78,9 @@ def demo(profile: Profile, choice: Choice) -> list[Run]:
 
 def ablation(profile: Profile, choice: Choice) -> list[Run]:
     """CMKD's choices, each varied alone on one pair, beside its neighbours: claim C5."""
-    rows = (*DEFAULT_METHODS, *ablation_rows())
-    return _methods_on_pairs("ablation", profile, replace(choice, methods=choice.methods or rows))
+    rows = (*(LOSSES if choice.methods == ALL else DEFAULT_METHODS), *ablation_rows())
+    narrowed = () if choice.methods == ALL else choice.methods
+    return _methods_on_pairs("ablation", profile, replace(choice, methods=narrowed or rows))
 
 
 def cifar(profile: Profile, choice: Choice) -> list[Run]:
@@ -124,21 +129,22 @@ def pairs_of(grid: str, profile: Profile, chosen: Sequence[str] = ()) -> tuple[P
 
 def _methods_on_pairs(grid: str, profile: Profile, choice: Choice) -> list[Run]:
     pairs = pairs_of(grid, profile, choice.pairs)
-    methods = choice.methods or DEFAULT_METHODS
+    methods = tuple(LOSSES) if choice.methods == ALL else choice.methods or DEFAULT_METHODS
     return [run for pair in pairs for run in _cells(pair, methods, profile, choice)]
 
 
 def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice) -> list[Run]:
     """The teacher (its trial 0 serves all) and every method's trials on one pair."""
-    stream = replace(profile.stream, split=choice.split)
 
-    def run(network: str, **fields: Any) -> Run:
-        optim = profile.optim(network)
-        return Run(network=network, stream=stream, optim=optim, **fields)
+    def run(network: str, stream: Stream, **fields: Any) -> Run:
+        stream, optim = replace(stream, split=choice.split), profile.optim(network, stream)
+        return Run(
+            network=network, stream=stream, optim=optim, precision=choice.precision, **fields
+        )
 
-    teacher = run(pair[0], loss=CE(), precision=choice.precision, method="teacher")
+    teacher = run(pair[0], profile.teacher_stream(), loss=CE(), method="teacher")
     students = [
-        run(pair[1], loss=loss, trial=t, teacher=teacher, precision=choice.precision, method=method)
+        run(pair[1], profile.stream, loss=loss, trial=t, teacher=teacher, method=method)
         for method, loss in ((method, loss_for(method, pair, profile)) for method in methods)
         for t in range(choice.trials or profile.trials)
     ]
@@ -161,7 +167,7 @@ def _for_pair(loss: Loss, pair: Pair, profile: Profile) -> Loss:
         return replace(loss, loss=_for_pair(loss.loss, pair, profile))
     if isinstance(loss, DKD):
         scale = loss.beta / DKD().beta  # logit standardisation weighs alpha and beta up
-        warmup = profile.scaled(paper.DKD_WARMUP_EPOCHS.value)
+        warmup = scaled(paper.DKD_WARMUP_EPOCHS.value, profile.stream.epochs)
         return replace(loss, beta=paper.dkd_beta(pair).value * scale, warmup_epochs=warmup)
     return cmkd_reading() if isinstance(loss, CMKD) else loss
 

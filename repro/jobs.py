@@ -61,6 +61,8 @@ class CohortJob:
         images = len(data.training.labels)
         self.epoch_macs = epoch_macs(cohort, count_macs, images, data.num_evaluated)
         runtime.progress.cohort(cohort, images)
+        if cohort.first_epoch < self.epochs:  # else nothing is left but to finish
+            runtime.before_epoch(self.epoch_macs / runtime.speed if runtime.speed else 0.0)
         began = time.monotonic()
         for report in train_cohort(
             list(self.students.values()),
@@ -106,7 +108,7 @@ class CohortJob:
     def _epoch(self, report: EpochReport, seconds: float) -> None:
         """Make an epoch durable: history, then failures, then (when due) checkpoints."""
         last = report.epoch == self.epochs - 1
-        speed = self.epoch_macs / seconds
+        speed = self.runtime.speed = self.epoch_macs / seconds
         for student in list(self.students.values()):
             self._record(student.run).append(
                 history_entry(
@@ -123,9 +125,18 @@ class CohortJob:
             self._checkpoint(report.epoch + 1)
         for student in self.students.values():
             self.runtime.tracker.update(self._record(student.run))
+        self.runtime.epochs_done += 1
         self.runtime.progress.epoch(self.cohort, report, seconds)
         if not last:
-            self.runtime.after_epoch(seconds)
+            self._before_epoch(report.epoch + 1, seconds)
+
+    def _before_epoch(self, epoch: int, seconds: float) -> None:
+        """May raise Stopped: then every epoch so far is in a checkpoint, however short they are."""
+        try:
+            self.runtime.before_epoch(seconds)
+        except Stopped:
+            self._checkpoint(epoch)
+            raise
 
     def _checkpoint(self, next_epoch: int) -> None:
         for student in self.students.values():
@@ -158,6 +169,8 @@ def _restore(student: Student, record: Record, point: ResumePoint) -> None:
     if point.state is None:
         record.restart()
         return
+    if point.note:  # the newest checkpoint is no good: it must not become the previous one
+        record.checkpoint.unlink(missing_ok=True)
     try:
         student.load_state(point.state)
     except RuntimeError as error:

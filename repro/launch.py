@@ -22,7 +22,6 @@ from repro.execute.inline import inline
 from repro.files import cannot_write, make_directory
 from repro.grid import Choice, expand
 from repro.limits import Limits, OutOfTime
-from repro.losses import LOSSES
 from repro.models import count_macs
 from repro.plan import Cohort, Wave, epoch_macs, epochs_left, plan
 from repro.profiles import Profile, profile_named
@@ -31,7 +30,6 @@ from repro.records import Records
 from repro.resume import resume_point
 from repro.runtime import Runtime
 from repro.spec import Precision, Run, key
-from repro.tracking import Mirror, Resilient
 
 RUNS_DIR, DATA_DIR = ROOT / "runs", ROOT / "data"
 # Where no epoch was recorded on this machine yet: multiply-accumulates a second.
@@ -78,7 +76,7 @@ def request_of(
     choice = Choice(
         trials=trials,
         pairs=pairs,
-        methods=tuple(LOSSES) if methods == ("all",) else methods,
+        methods=methods,
         precision=cast(Precision, precision),
         split="tune" if held_out else "full",
     )
@@ -106,13 +104,16 @@ def waves_of(
 
 def run(request: Request, console: Console) -> int:
     """Train what is left of a grid. Returns the exit code: 0, or 1 where runs failed."""
-    profile, runs, device = request.resolve()
+    profile, runs, _device = request.resolve()
     records = Records(request.runs_dir)
     waves, states = waves_of(runs, records, request.max_cohort)
     done = sum(state == "FINISHED" for state in states.values())
     console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs, {done} finished")
+    limits = Limits(request.max_seconds)
     if waves:
-        _train(request, profile, waves, device, console)
+        keep_freed_memory()
+        with limits.signals():
+            _train(request, profile, waves, limits, console)
     return _report_failures(runs, records, console)
 
 
@@ -120,14 +121,16 @@ def _train(
     request: Request,
     profile: Profile,
     waves: tuple[Wave, ...],
-    device: torch.device,
+    limits: Limits,
     console: Console,
 ) -> None:
-    keep_freed_memory()
+    from repro.tracking import Mirror, Resilient  # seconds: a finished grid goes without
+
+    device = find_device(request.device)
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
-    limits = Limits(request.max_seconds)
-    with sole_launcher(request.runs_dir), TerminalProgress(console, len(cohorts)) as progress:
+    bars = TerminalProgress(console, len(cohorts))
+    with sole_launcher(request.runs_dir), bars as progress:
         runtime = Runtime(
             runs_dir=request.runs_dir,
             data_dir=request.data_dir,
@@ -136,14 +139,14 @@ def _train(
             progress=progress,
             tags={"profile": profile.name, "grid": request.grid},
             tick=limits.tick,
-            after_epoch=limits.after_epoch,
+            before_epoch=limits.before_epoch,
             datasets=datasets,
+            speed=machine_speed(Records(request.runs_dir), device),
         )
         try:
-            with limits.signals():
-                blocked = inline(waves, runtime)
+            blocked = inline(waves, runtime)
         except OutOfTime as error:
-            _say_how_to_go_on(error, limits, progress)
+            progress.line(how_to_go_on(error, runtime.epochs_done))
             return
     for cohort in blocked:
         console.print(f"{cohort.label}: not started, its teacher failed")
@@ -157,14 +160,13 @@ def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Data
     return {name: load(name, request.data_dir) for name in names}
 
 
-def _say_how_to_go_on(error: OutOfTime, limits: Limits, progress: TerminalProgress) -> None:
-    if limits.epochs:
-        progress.line(f"{error}; give the same command again to go on")
-    else:
-        progress.line(
-            f"not even one epoch fits in --max-time ({limits.max_seconds:.0f} s): nothing was "
-            "gained; give more time or a smaller --max-cohort"
-        )
+def how_to_go_on(error: OutOfTime, epochs_done: int) -> str:
+    if epochs_done:
+        return f"{error}; give the same command again to go on"
+    return (
+        f"not even one epoch fits ({error}): nothing was gained; "
+        "give more time or a smaller --max-cohort"
+    )
 
 
 def _report_failures(runs: Iterable[Run], records: Records, console: Console) -> int:
@@ -184,18 +186,20 @@ def _report_failures(runs: Iterable[Run], records: Records, console: Console) ->
 @contextmanager
 def sole_launcher(runs_dir: Path) -> Iterator[None]:
     """Two launchers on one runs directory would train the same runs twice."""
+    path = make_directory(runs_dir) / "launcher.lock"
     try:
-        with (make_directory(runs_dir) / "launcher.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"another `repro run` is training in {runs_dir}; wait for it, or give "
-                    "another --runs-dir"
-                ) from error
-            yield
-    except PermissionError as error:
-        raise cannot_write(runs_dir, error) from error
+        lock = path.open("w")
+    except OSError as error:  # such as a read-only file system, which is no PermissionError
+        raise cannot_write(path, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another `repro run` is training in {runs_dir}; wait for it, or give "
+                "another --runs-dir"
+            ) from error
+        yield
 
 
 def show_plan(request: Request, console: Console) -> None:
@@ -203,7 +207,8 @@ def show_plan(request: Request, console: Console) -> None:
     profile, runs, device = request.resolve()
     records = Records(request.runs_dir)
     waves, states = waves_of(runs, records, request.max_cohort)
-    speed, measured = machine_speed(records, device)
+    measured = machine_speed(records, device)
+    speed = measured or ASSUMED_SPEED[device.type]
     table = Table("wave", "cohort", "methods", "epochs left", "estimate")
     total = 0.0
     for number, wave in enumerate(waves):
@@ -228,15 +233,15 @@ def estimate_seconds(cohort: Cohort, speed: float) -> float:
     return epochs_left(cohort) * epoch_macs(cohort, count_macs, images, evaluated) / speed
 
 
-def machine_speed(records: Records, device: torch.device) -> tuple[float, bool]:
-    """Multiply-accumulates a second, and whether it was measured on this device."""
+def machine_speed(records: Records, device: torch.device) -> float | None:
+    """Multiply-accumulates a second as recorded on this device; None if nothing was."""
     name = device_name(device)
     found = []
     for record in sorted(records, key=lambda r: r.directory.stat().st_mtime)[-ESTIMATE_RECORDS:]:
         environment, history = record.read_json("environment.json") or {}, record.history()
-        if environment.get("device") == name and history:
+        if environment.get("device") == name and history and "macs_per_second" in history[-1]:
             found.append(history[-1]["macs_per_second"])
-    return (median(found), True) if found else (ASSUMED_SPEED[device.type], False)
+    return median(found) if found else None
 
 
 def clock(seconds: float) -> str:

@@ -23,17 +23,16 @@ class Interrupted(Stopped):
 
 
 class OutOfTime(Stopped):
-    """The time of --max-time is used up, or the next epoch is not expected to fit."""
+    """The time of --max-time is up, or the next epoch is not expected to fit in it."""
 
 
 class Limits:
-    """``tick`` and ``after_epoch`` for a Runtime. ``max_seconds`` counts from now."""
+    """``tick`` and ``before_epoch`` for a Runtime. ``max_seconds`` counts from now."""
 
     def __init__(self, max_seconds: float | None = None) -> None:
         self.max_seconds = max_seconds
         self.deadline = None if max_seconds is None else time.monotonic() + max_seconds
         self.signal = 0
-        self.epochs = 0
 
     def tick(self) -> None:
         if self.signal:
@@ -41,10 +40,12 @@ class Limits:
         if self.deadline is not None and time.monotonic() >= self.deadline:
             raise OutOfTime("the time of --max-time is up")
 
-    def after_epoch(self, seconds: float) -> None:
-        self.epochs += 1
-        if self.deadline is not None and time.monotonic() + MARGIN * seconds > self.deadline:
-            raise OutOfTime(f"the next epoch ({seconds:.1f} s) does not fit in --max-time")
+    def before_epoch(self, expected_seconds: float) -> None:
+        self.tick()
+        if self.deadline is None:
+            return
+        if time.monotonic() + MARGIN * expected_seconds > self.deadline:
+            raise OutOfTime(f"the next epoch ({expected_seconds:.1f} s) does not fit in --max-time")
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.signal:

@@ -14,7 +14,7 @@ from rich.console import Console
 from repro.analysis.accuracy import comparison_table
 from repro.analysis.published import load_published
 from repro.analysis.tables import to_markdown
-from repro.environment import ROOT
+from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
 from repro.files import make_directory
 from repro.grid import GRIDS
@@ -35,13 +35,15 @@ def tables(console: Console, grid: str | None, profile: str, runs_dir: Path) -> 
 
 def summary(results: GridResults) -> pd.DataFrame:
     """One row a cell: mean, std, n, 95 % half-width, published value and difference."""
-    table = comparison_table(
-        results.table,
-        load_published(ROOT / "paper_tables" / "published.csv"),
-        pairs=[pair for pairs in results.parts.values() for pair in pairs],
-        methods=results.methods,
-        dataset=results.profile.stream.dataset,
-    )
+    published = load_published(ROOT / "paper_tables" / "published.csv")
+    dataset = results.profile.stream.dataset
+    tables = [
+        comparison_table(
+            results.table, published, pairs=pairs, methods=results.methods(part), dataset=dataset
+        )
+        for part, pairs in results.parts.items()
+    ]
+    table = pd.concat(tables)
     columns = ["pair", "method", "metric", "mean", "std", "n", "ci95"]
     finished = table[table["n"] > 0].drop_duplicates(["pair", "method"])
     shown = finished[[*columns, "published_top1", "difference"]]
@@ -61,6 +63,7 @@ def summary_note(results: GridResults) -> str:
 def figures(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
     """Run every script of figures/."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    keep_freed_memory()
     for results in finished_grids(grid, profile, runs_dir):
         _run_scripts(console, ROOT / "figures", results)
 
@@ -71,7 +74,10 @@ def finished_grids(grid: str | None, profile: str, runs_dir: Path) -> Iterator[G
         raise choose("grid", grid, GRIDS)
     if profile not in (*PROFILES, "auto"):
         raise choose("profile", profile, (*PROFILES, "auto"))
-    results = load_results(runs_dir)
+    local = tracking_uri(runs_dir).startswith("sqlite:")
+    if local and not any((runs_dir / name).exists() for name in ("mlflow.db", "records")):
+        raise UserError(f"{runs_dir} holds no runs; train some with `repro run {grid or 'demo'}`")
+    results = current_results(runs_dir)
     chosen = [grid] if grid else [name for name in GRIDS if name in set(results["grid"])]
     found = [item for name in chosen if (item := largest(name, profile, runs_dir, results))]
     if not found:
@@ -80,6 +86,19 @@ def finished_grids(grid: str | None, profile: str, runs_dir: Path) -> Iterator[G
             f"train some with `repro run {grid or 'demo'}`"
         )
     yield from found
+
+
+def current_results(runs_dir: Path) -> pd.DataFrame:
+    """``load_results``, after adding to MLflow the finished runs that only records know."""
+    results = load_results(runs_dir)
+    known = set(results["key"])
+    records = Records(runs_dir)
+    missing = [r for r in records if r.key not in known and records.state(r.key) == "FINISHED"]
+    if not missing:
+        return results
+    for _ in sync_records(missing, runs_dir):
+        pass
+    return load_results(runs_dir)
 
 
 def largest(grid: str, profile: str, runs_dir: Path, results: pd.DataFrame) -> GridResults | None:

@@ -2,7 +2,7 @@
 small stand-ins, marked as such on every table and figure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from repro import paper
 from repro.errors import choose
@@ -14,12 +14,15 @@ from repro.spec import Optim, Stream
 class Profile:
     """``pairs``: a grid's pairs under this profile, where they are not the paper's.
 
+    ``teacher_epochs``: where teachers train longer than students, 0 for as long: a short training
+    makes a teacher from which there is little to learn.
     ``triplets``, ``resolution`` and ``picture``: how many planes the decision-boundary numbers
     use, at how many points a side, and the points a side of the pictures.
     """
 
     name: str
     stream: Stream
+    teacher_epochs: int = 0
     trials: int
     pairs: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
     union: tuple[str, ...] = ("cifar-same", "cifar-different", "stronger-teacher", "ablation")
@@ -36,24 +39,29 @@ class Profile:
         images = f"{s.train_per_class} images a class" if s.train_per_class else "all images"
         return (
             f"Profile {self.name}, not the paper's protocol: {s.dataset}, {images}, "
-            f"{s.epochs} epochs"
+            f"{s.epochs} epochs ({self.teacher_stream().epochs} for teachers)"
         )
 
-    def optim(self, network: str) -> Optim:
-        """The paper's optimiser; milestones at the same fractions of the epochs."""
+    def teacher_stream(self) -> Stream:
+        return replace(self.stream, epochs=self.teacher_epochs or self.stream.epochs)
+
+    def optim(self, network: str, stream: Stream | None = None) -> Optim:
+        """The paper's optimiser; milestones at the same fractions of the stream's epochs."""
+        epochs = (stream or self.stream).epochs
         light = network in paper.LIGHT_NETWORKS
         rate = paper.LIGHT_LEARNING_RATE if light else paper.LEARNING_RATE
         return Optim(
             lr=rate.value,
             momentum=paper.MOMENTUM.value,
             weight_decay=paper.WEIGHT_DECAY.value,
-            milestones=tuple(self.scaled(epoch) for epoch in paper.MILESTONES.value),
+            milestones=tuple(scaled(epoch, epochs) for epoch in paper.MILESTONES.value),
             decay=paper.DECAY.value,
         )
 
-    def scaled(self, epochs: int) -> int:
-        """An epoch of the paper's 240 at the same fraction of this profile's."""
-        return max(1, round(epochs * self.stream.epochs / paper.EPOCHS.value))
+
+def scaled(epoch: int, epochs: int) -> int:
+    """An epoch of the paper's 240 at the same fraction of ``epochs``."""
+    return max(1, round(epoch * epochs / paper.EPOCHS.value))
 
 
 DEMO_PAIR: tuple[Pair, ...] = (("resnet20", "resnet8"),)
@@ -69,25 +77,26 @@ PROFILES: dict[str, Profile] = {
     ),
     "quick": Profile(
         name="quick",
-        stream=Stream(train_per_class=100, test_per_class=25, epochs=12),
+        stream=Stream(train_per_class=100, test_per_class=25, epochs=5),
+        teacher_epochs=10,
         trials=2,
         pairs={
             "cifar-same": QUICK_SAME,
-            "cifar-different": (("resnet20", "MobileNetV2"),),
+            "cifar-different": (("wrn_16_1", "resnet8"),),
             "stronger-teacher": tuple((t, "resnet8") for t in ("resnet14", "resnet20", "resnet32")),
             "ablation": QUICK_SAME,
         },
         union=("cifar-same", "cifar-different"),
-        triplets=100,
-        picture=200,
+        triplets=30,
+        picture=150,
     ),
     "demo": Profile(
         name="demo",
-        stream=Stream(dataset="digits", augment="crop", epochs=6),
+        stream=Stream(dataset="digits", augment="crop", epochs=8),
         trials=2,
         pairs={
             "cifar-same": DEMO_PAIR,
-            "cifar-different": (("resnet20", "MobileNetV2"),),
+            "cifar-different": (("wrn_16_1", "resnet8"),),
             "stronger-teacher": tuple((t, "resnet8") for t in ("resnet14", "resnet20", "resnet32")),
             "ablation": DEMO_PAIR,
             "demo": DEMO_PAIR,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from repro import spec
 from repro.errors import UserError
@@ -71,16 +71,31 @@ class Record:
         write_atomically(self.directory / "run.json", json.dumps(data, indent=1))
 
     def run(self) -> spec.Run:
-        return spec.decode(self._json("run.json")["run"])
+        try:
+            run = spec.decode(self._json("run.json")["run"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._damaged("run.json", repr(error)) from error
+        if not isinstance(run, spec.Run):
+            raise self._damaged("run.json", "it holds no run")
+        return run
 
     def tags(self) -> dict[str, str]:
-        return self._json("run.json")["tags"]
+        try:
+            return dict(self._json("run.json")["tags"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged("run.json", repr(error)) from error
 
     def status(self) -> Status | None:
+        """None before the run began."""
         if not (self.directory / "status.json").exists():
             return None
-        data = self._json("status.json")
-        return Status(**data | {"final": tuple((n, v) for n, v in data["final"])})
+        try:
+            data = self._json("status.json")
+            if data["state"] not in get_args(State):
+                raise ValueError(f"unknown state {data['state']!r}")
+            return Status(**data | {"final": tuple((n, float(v)) for n, v in data["final"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged("status.json", repr(error)) from error
 
     def write_status(self, status: Status) -> None:
         write_atomically(self.directory / "status.json", json.dumps(vars(status), indent=1))
@@ -91,7 +106,10 @@ class Record:
         Raises UserError for any other line that is not the next epoch's JSON.
         """
         path = self.directory / "history.jsonl"
-        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        try:
+            lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        except OSError as error:
+            raise self._damaged(path.name, str(error)) from error
         entries = []
         for epoch, line in enumerate(lines[:-1]):  # whole lines end in a newline
             entries.append(self._entry(line, epoch))
@@ -130,13 +148,16 @@ class Record:
         return self._json(name) if (self.directory / name).exists() else None
 
     def _json(self, name: str) -> Any:
-        path = self.directory / name
         try:
-            return json.loads(path.read_text())
+            return json.loads((self.directory / name).read_text())
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"{path} cannot be read ({error}); remove {self.directory} to train this run again"
-            ) from error
+            raise self._damaged(name, str(error)) from error
+
+    def _damaged(self, name: str, reason: str) -> UserError:
+        return UserError(
+            f"{self.directory / name} cannot be read ({reason}); "
+            f"remove {self.directory} to train this run again"
+        )
 
 
 @dataclass(frozen=True)
@@ -146,9 +167,9 @@ class Records:
     runs_dir: Path
 
     def of(self, key: str) -> Record:
-        recorded = self.runs_dir / "recorded" / key
-        own = self.runs_dir / "records" / key
-        return Record(recorded if recorded.exists() and not own.exists() else own)
+        """The run's own record where there is one, else the recorded one, else where it will be."""
+        own, recorded = (Record(self.runs_dir / part / key) for part in ("records", "recorded"))
+        return recorded if recorded.exists() and not own.exists() else own
 
     def __iter__(self) -> Iterator[Record]:
         root = self.runs_dir / "records"

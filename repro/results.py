@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,9 @@ from repro.data.augment import normalise
 from repro.data.dataset import Dataset, select
 from repro.errors import UserError
 from repro.grid import (
+    GRIDS,
     Choice,
     ablation_rows,
-    distinct,
     expand,
     known_pairs,
     names,
@@ -27,7 +28,7 @@ from repro.grid import (
 from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.records import Record, Records
-from repro.spec import Precision, Run, key
+from repro.spec import Precision, Run, key, uses_teacher
 from repro.train.weights import load_half
 
 
@@ -35,8 +36,8 @@ from repro.train.weights import load_half
 class GridResults:
     """Runs are selected by the keys of the grid, so grids that overlap share them.
 
-    ``runs``: finished ones, in the grid's order, labelled with this grid's methods. ``table``: a
-    row each, as ``tracking.load_results`` returns them.
+    ``runs``: a finished run for each cell and trial, in the grid's order; a baseline that serves
+    several pairs stands in each. ``table``: a row each, as ``tracking.load_results`` returns them.
     """
 
     grid: str
@@ -64,15 +65,24 @@ class GridResults:
 
     @property
     def pairs(self) -> list[str]:
-        """Pairs with at least one finished student."""
-        return list(dict.fromkeys(run.pair for run in self.runs if run.teacher))
+        """Pairs with a finished student that learned from the teacher, else with any student.
 
-    @property
-    def methods(self) -> list[str]:
-        """Rows of a table: teacher, the grid's own methods (run or not), others that finished."""
-        planned = [run.method for run in expand(self.grid, self.profile)]
-        finished = [run.method for run in self.runs]
-        return list(dict.fromkeys((*planned, *finished)))
+        One baseline alone stands in every pair with that student, run or not.
+        """
+        students = [run for run in self.runs if run.teacher]
+        taught = [run for run in students if uses_teacher(run.loss)]
+        return list(dict.fromkeys(run.pair for run in taught or students))
+
+    def methods(self, part: str) -> list[str]:
+        """Rows of a part's table: its grid's own methods (run or not), then others that finished.
+
+        The ablation's variants, ``cmkd/<name>``, belong to the ablation's table only.
+        """
+        planned = [run.method for run in expand(part, self.profile)]
+        pairs = self.parts[part]
+        finished = [run.method for run in self.runs if run.pair in pairs]
+        shown = [m for m in finished if part == "ablation" or "/" not in m]
+        return list(dict.fromkeys((*planned, *shown)))
 
     def students(self, pair: str) -> list[Run]:
         return [run for run in self.runs if run.teacher and run.pair == pair]
@@ -91,7 +101,7 @@ class GridResults:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 return archive["logits"].astype(np.float32)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise UserError(f"{path} cannot be read; remove {path.parent} and run again") from error
 
     def network(self, run: Run) -> nn.Module:
@@ -144,9 +154,10 @@ def grid_results(
 
 
 def everything(grid: str, profile: Profile, choice: Choice) -> tuple[Run, ...]:
-    """Every run that the grid's pairs and methods allow, the grid's own first."""
+    """A run for every cell and trial that the grid's pairs and methods allow, its own first."""
     rows = tuple(ablation_rows()) if grid == "ablation" else ()
     parts = profile.union if grid == "cifar" else (grid,)
     pairs = tuple(dict.fromkeys(p for part in parts for p in names(known_pairs(part, profile))))
     wide = replace(choice, pairs=pairs, methods=(*METHODS, *rows))
-    return distinct((*expand(grid, profile, choice), *expand(grid, profile, wide)))
+    runs = (*GRIDS[grid](profile, choice), *GRIDS[grid](profile, wide))
+    return tuple({(key(run), run.pair, run.method): run for run in runs}.values())

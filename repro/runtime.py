@@ -37,8 +37,11 @@ class Progress(Protocol):
 
 @dataclass
 class Runtime:
-    """``tags`` go to every run (profile, grid). ``tick`` runs before every step, ``after_epoch``
-    with the seconds of every epoch that is not the last; both may raise Stopped."""
+    """``tags`` go to every run (profile, grid). ``tick`` runs before every step, ``before_epoch``
+    with the seconds that the epoch is expected to take (0: unknown); both may raise Stopped.
+
+    ``speed``: multiply-accumulates a second, as last measured; ``epochs_done``: in this process.
+    """
 
     runs_dir: Path
     data_dir: Path
@@ -47,8 +50,10 @@ class Runtime:
     progress: Progress
     tags: dict[str, str]
     tick: Callable[[], None] = lambda: None
-    after_epoch: Callable[[float], None] = lambda _seconds: None
+    before_epoch: Callable[[float], None] = lambda _seconds: None
     datasets: dict[str, Dataset] = field(default_factory=dict)
+    speed: float | None = None
+    epochs_done: int = 0
 
     @property
     def records(self) -> Records:

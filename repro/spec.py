@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_type_hints
@@ -17,6 +18,12 @@ Dataset = Literal["cifar100", "digits"]
 Split = Literal["full", "tune"]
 Augment = Literal["crop-flip", "crop", "none"]
 Precision = Literal["fp32", "bf16"]
+
+
+def check_whole(name: str, number: object, *, least: int) -> None:
+    """Also refuses 240.0: it equals 240, but their JSON, so their keys, would differ."""
+    if type(number) is not int or number < least:
+        raise UserError(f"{name} must be a whole number of {least} or more, not {number!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +45,9 @@ class Stream:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+            check_whole(name, getattr(self, name), least=1)
         for name in ("train_per_class", "test_per_class"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be 0 (all) or more, not {getattr(self, name)}")
+            check_whole(name, getattr(self, name), least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,15 @@ class Optim:
     weight_decay: float = 5e-4
     milestones: tuple[int, ...] = (150, 180, 210)
     decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "momentum", "weight_decay", "decay"):
+            number = getattr(self, name)
+            if not (math.isfinite(number) and number >= 0):
+                raise UserError(f"{name} must be a number of 0 or more, not {number}")
+            object.__setattr__(self, name, float(number))  # 1 == 1.0, but their JSON differs
+        for milestone in self.milestones:
+            check_whole("a milestone", milestone, least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +88,7 @@ class Run:
     method: str = ""
 
     def __post_init__(self) -> None:
-        if self.trial < 0:
-            raise UserError(f"trial must be 0 or more, not {self.trial}")
+        check_whole("trial", self.trial, least=0)
 
     @property
     def pair(self) -> str:

@@ -1,6 +1,7 @@
 """MLflow as a view of the records: live logging, sync and results. The only user of mlflow."""
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +26,7 @@ ARTIFACTS = ("run.json", "environment.json", "history.jsonl", "weights.safetenso
 LOGITS = "test_logits.npz"
 TAGS = ("key", "dataset", "profile", "grid", "pair", "teacher", "student", "method", "trial")
 FINAL = ("top1_last", "top1_best", "top1_last10")
-METRICS_A_BATCH = 1000  # MLflow's limit for one log_batch
+EPOCHS_A_BATCH = 40  # MLflow takes 1,000 metrics in one log_batch, an epoch has a dozen
 TrackingError = (MlflowException, SQLAlchemyError, OSError)
 
 
@@ -43,6 +44,8 @@ def open_store(runs_dir: Path) -> MlflowClient:
     uri = tracking_uri(runs_dir)
     if not uri.startswith("sqlite:///"):
         return MlflowClient(uri)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # no lines about its migrations
     database = Path(uri.removeprefix("sqlite:///"))
     make_directory(database.parent)
     try:
@@ -83,14 +86,24 @@ class Mirror:
 
     def _run_id(self, record: Record, status: Status) -> tuple[str, bool]:
         ids = record.read_json("mlflow.json") or {}
-        if self.uri in ids:
-            return ids[self.uri], False
+        known = ids.get(self.uri)
+        if known and (record.key in self.logged or self._holds(known)):
+            return known, False
         tags = record.tags()
         experiment = self._experiment(experiment_name(tags))
         found = self.client.search_runs([experiment], f"tags.key = '{record.key}'", max_results=1)
         run_id = found[0].info.run_id if found else self._create(record, experiment, status)
         record.write_json("mlflow.json", ids | {self.uri: run_id})
         return run_id, not found
+
+    def _holds(self, run_id: str) -> bool:
+        """False where the database is a new one at the old place, or the run was deleted."""
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
 
     def _create(self, record: Record, experiment: str, status: Status) -> str:
         run, tags = record.run(), record.tags()
@@ -126,9 +139,9 @@ class Mirror:
             stored = self.client.get_metric_history(run_id, "test/top1")
             self.logged[record.key] = max((metric.step + 1 for metric in stored), default=0)
         fresh = history[self.logged[record.key] :]
-        metrics = [metric for entry in fresh for metric in epoch_metrics(entry)]
-        for start in range(0, len(metrics), METRICS_A_BATCH):
-            self.client.log_batch(run_id, metrics[start : start + METRICS_A_BATCH])
+        for start in range(0, len(fresh), EPOCHS_A_BATCH):  # whole epochs: a crash halves none
+            some = fresh[start : start + EPOCHS_A_BATCH]
+            self.client.log_batch(run_id, [m for entry in some for m in epoch_metrics(entry)])
         self.logged[record.key] = max(self.logged[record.key], len(history))
         return bool(fresh)
 

@@ -38,7 +38,7 @@ def plane_numbers(
     triplets: NDArray[np.int64],
     *,
     resolution: int = 50,
-    batch_size: int = 2000,
+    batch_size: int = 250,
 ) -> pd.DataFrame:
     """One row a (name, triplet): fragmentation, ambiguity, agreement with ``teacher``, margin.
 

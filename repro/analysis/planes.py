@@ -63,7 +63,7 @@ def grid_points(plane: Plane, resolution: int, margin: float = WIDENING) -> Tens
 
 
 def evaluate_plane(
-    model: nn.Module, plane: Plane, *, resolution: int, batch_size: int = 2000
+    model: nn.Module, plane: Plane, *, resolution: int, batch_size: int = 250
 ) -> NDArray[np.float32]:
     """Softmax probabilities [R, R, K] of a network on a plane; see ``evaluate_planes``."""
     one = {"network": model}
@@ -77,7 +77,7 @@ def evaluate_planes(
     planes: Sequence[Plane],
     *,
     resolution: int,
-    batch_size: int = 2000,
+    batch_size: int = 250,
 ) -> dict[str, NDArray[np.float32]]:
     """Softmax probabilities [P, R, R, K] of each network, whose batches run across the planes.
 

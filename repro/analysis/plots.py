@@ -11,10 +11,10 @@ AXIS_LABELS = {
     "test_top1": "test top-1 (%)",
     "test_loss": "test loss (nats)",
     "train_loss": "training objective",
-    "fragmentation": "regions a plane (count)",
-    "ambiguity": "share of ambiguous points",
-    "agreement": "share of points agreeing with the teacher",
-    "margin": "distance to the boundary (normalised input units)",
+    "fragmentation": "fragmentation (regions a plane)",
+    "ambiguity": "ambiguous points (share)",
+    "agreement": "agreement with the teacher (share)",
+    "margin": "margin (normalised input units)",
 }
 
 

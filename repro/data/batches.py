@@ -95,7 +95,7 @@ def evaluation_batches(
     mean: Channels,
     std: Channels,
     device: torch.device | str,
-    batch_size: int = 500,
+    batch_size: int = 250,  # twice as fast as 1,000 on two CPU cores: it stays in their cache
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image as it is, in order: (images [B, 3, 32, 32] float32, labels [B] int64)."""
     pixels, labels = images.pixels.to(device), images.labels.to(device)

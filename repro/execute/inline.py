@@ -1,19 +1,23 @@
 """Cohort after cohort in this process."""
 
+from dataclasses import replace
+
 from repro.jobs import run_cohort
 from repro.plan import Cohort, Wave
 from repro.runtime import Runtime
-from repro.spec import key
+from repro.spec import key, uses_teacher
 
 
 def inline(waves: tuple[Wave, ...], runtime: Runtime) -> list[Cohort]:
-    """Train every cohort; returns those that could not start because their teacher failed."""
+    """Train every cohort; returns those, or their parts, whose teacher failed."""
     blocked = []
     for wave in waves:
         for cohort in wave:
             teacher = cohort.teacher
             if teacher and runtime.records.state(key(teacher)) != "FINISHED":
-                blocked.append(cohort)
-                continue
-            run_cohort(cohort, runtime)
+                taught = [run for run in cohort.runs if uses_teacher(run.loss)]
+                blocked.append(replace(cohort, runs=tuple(taught)))
+                cohort = replace(cohort, runs=tuple(r for r in cohort.runs if r not in taught))
+            if cohort.runs:
+                run_cohort(cohort, runtime)
     return blocked

@@ -8,7 +8,7 @@ import safetensors.torch
 from torch import Tensor
 
 from repro.errors import UserError
-from repro.files import write_atomically
+from repro.files import cannot_write, write_atomically
 
 DIGEST_BYTES = 32
 
@@ -21,8 +21,11 @@ def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, object]) -> Non
     """Write ``tensors`` and ``meta`` atomically; the one before is kept as ``<name>.previous``."""
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     body = safetensors.torch.save(contiguous, {"meta": json.dumps(meta)})
-    if path.exists():
-        path.replace(previous(path))
+    try:
+        if path.exists():
+            path.replace(previous(path))
+    except OSError as error:
+        raise cannot_write(path, error) from error
     write_atomically(path, hashlib.sha256(body).digest() + body)
 
 
@@ -32,7 +35,10 @@ def previous(path: Path) -> Path:
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Tensors (on the CPU) and meta. Raises DamagedCheckpoint with the file's name."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path} cannot be read ({error.strerror})") from error
     digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise DamagedCheckpoint(f"{path} is damaged: its checksum does not match its content")

@@ -1,0 +1,234 @@
+"""What tables and figures are made of: the finished runs with the keys of a grid."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro.errors import UserError
+from repro.grid import Choice, expand
+from repro.profiles import PROFILES, Profile
+from repro.records import Records
+from repro.results import GridResults, everything, grid_results
+from repro.spec import Precision, Run, key
+
+PAPER, DEMO = PROFILES["paper"], PROFILES["demo"]
+QUICK = replace(
+    PROFILES["quick"],
+    pairs={
+        "cifar-same": (("resnet20", "resnet8"),),
+        "cifar-different": (("resnet20", "resnet14"),),
+        "stronger-teacher": (("resnet14", "resnet8"), ("resnet20", "resnet8")),
+        "ablation": (("resnet20", "resnet8"),),
+    },
+    union=("cifar-same", "cifar-different"),
+)
+COLUMNS = ["run_id", "key", "dataset", "profile", "grid", "pair", "teacher", "student", "method"]
+
+
+def finished(*runs: Run, grid: str = "cifar") -> pd.DataFrame:
+    """Rows as tracking gives them: pair and method are those of the grid that trained them."""
+    rows = [
+        {
+            "run_id": f"id {number}",
+            "key": key(run),
+            "dataset": run.stream.dataset,
+            "profile": "quick",
+            "grid": grid,
+            "pair": run.pair,
+            "teacher": run.teacher.network if run.teacher else "",
+            "student": run.network,
+            "method": run.method,
+            "trial": run.trial,
+            "top1_last": 50.0 + number,
+        }
+        for number, run in enumerate(runs)
+    ]
+    return pd.DataFrame(rows, columns=[*COLUMNS, "trial", "top1_last"])
+
+
+def results_of(grid: str, profile: Profile, table: pd.DataFrame) -> GridResults:
+    return grid_results(grid, profile, Path("runs"), Path("data"), table)
+
+
+@pytest.mark.parametrize("grid", ["cifar", "cifar-same", "stronger-teacher", "ablation"])
+def test_everything_holds_the_grid_s_own_runs_in_their_order(grid: str) -> None:
+    own = expand(grid, QUICK, Choice(trials=3))
+    found = everything(grid, QUICK, Choice(trials=3))
+    assert {key(run) for run in own} < {key(run) for run in found}
+    planned = [(run.pair, run.method, run.trial) for run in own if run.teacher]
+    cells = [(run.pair, run.method, run.trial) for run in found if run.teacher]
+    assert [cell for cell in cells if cell in set(planned)] == planned
+    labels = [(key(run), run.pair, run.method) for run in found]
+    assert len(set(labels)) == len(labels)
+
+
+def test_everything_holds_pairs_and_methods_that_were_chosen_by_hand() -> None:
+    found = {key(run) for run in everything("cifar-same", QUICK, Choice(trials=2))}
+    chosen = Choice(pairs=("resnet56:resnet20",), methods=("kd+ls", "ce"), trials=2)
+    by_hand = expand("cifar-same", QUICK, chosen)
+    assert len(by_hand) == 1 + 2 + 2
+    assert {key(run) for run in by_hand} <= found
+    assert not {key(run) for run in by_hand} & {key(run) for run in expand("cifar-same", QUICK)}
+
+
+def test_only_the_ablation_holds_the_rows_of_cmkd() -> None:
+    methods = {run.method for run in everything("ablation", QUICK, Choice(trials=1))}
+    assert {"cmkd/reversed", "cmkd/l2-on-probabilities", "cmkd+ls", "kd"} <= methods
+    others = {run.method for run in everything("cifar", QUICK, Choice(trials=1))}
+    assert not [method for method in others if method.startswith("cmkd/")]
+
+
+def test_finished_runs_are_found_by_key_whatever_grid_trained_them() -> None:
+    runs = expand("cifar-same", QUICK, Choice(trials=1))
+    found = results_of("ablation", QUICK, finished(*runs))
+    assert {key(run) for run in found.runs} == {key(run) for run in runs}
+    assert found.pairs == ["resnet20:resnet8"]
+    assert list(found.table["key"]) == [key(run) for run in found.runs]
+
+
+def test_rows_stand_in_the_order_of_the_grid_with_their_own_numbers() -> None:
+    runs = expand("cifar-same", QUICK, Choice(trials=2))
+    table = finished(*reversed(runs))
+    found = results_of("cifar-same", QUICK, table)
+    assert found.runs == runs
+    top1 = dict(zip(table["key"], table["top1_last"], strict=True))
+    assert list(found.table["top1_last"]) == [top1[key(run)] for run in runs]
+
+
+def test_a_row_is_labelled_as_the_grid_names_it() -> None:
+    """A teacher of one grid is a baseline of another; the tags say what it was trained as."""
+    chosen = Choice(pairs=("resnet110:resnet32",), methods=("ce", "kd"), trials=1)
+    runs = expand("cifar-same", QUICK, chosen)
+    table = finished(*runs)
+    as_teacher = (table["student"] == "resnet32") & (table["method"] == "ce")
+    table.loc[as_teacher, ["method", "pair"]] = ["teacher", "resnet32"]
+    found = results_of("cifar-same", QUICK, table)
+    labels = set(zip(found.table["pair"], found.table["method"], strict=True))
+    assert labels == {
+        ("resnet110", "teacher"),
+        ("resnet110:resnet32", "ce"),
+        ("resnet110:resnet32", "kd"),
+    }
+
+
+def test_more_trials_than_the_profile_s_are_found() -> None:
+    runs = expand("cifar-same", QUICK, Choice(trials=5))
+    found = results_of("cifar-same", QUICK, finished(*runs))
+    assert {run.trial for run in found.runs} == {0, 1, 2, 3, 4}
+
+
+def test_runs_of_another_profile_do_not_count() -> None:
+    found = results_of("cifar-same", PAPER, finished(*expand("cifar-same", QUICK)))
+    assert found.runs == ()
+    assert len(found.table) == 0
+    assert found.pairs == []
+
+
+def test_a_run_that_was_logged_twice_counts_once() -> None:
+    runs = expand("cifar-same", QUICK, Choice(trials=1))
+    found = results_of("cifar-same", QUICK, finished(*runs, *runs))
+    assert len(found.table) == len(runs)
+
+
+def test_nothing_finished_is_no_results() -> None:
+    found = results_of("cifar", QUICK, finished())
+    assert (found.runs, found.pairs, found.parts) == ((), [], {})
+
+
+@pytest.mark.parametrize(
+    ("single", "half", "expected"),
+    [(11, 0, "fp32"), (0, 11, "bf16"), (3, 11, "bf16"), (11, 3, "fp32"), (5, 5, "fp32")],
+)
+def test_the_precision_with_the_most_runs_is_shown_alone(
+    single: int, half: int, expected: Precision
+) -> None:
+    in_single, in_half = (expand("demo", DEMO, Choice(precision=p)) for p in ("fp32", "bf16"))
+    found = results_of("demo", DEMO, finished(*in_single[:single], *in_half[:half]))
+    assert {run.precision for run in found.runs} == {expected}
+    assert len(found.runs) == max(single, half)
+
+
+def test_held_out_runs_are_in_no_table() -> None:
+    held_out = expand("demo", DEMO, Choice(split="tune"))
+    assert results_of("demo", DEMO, finished(*held_out)).runs == ()
+
+
+def test_a_union_has_a_part_for_each_grid_with_results() -> None:
+    whole = results_of("cifar", QUICK, finished(*expand("cifar", QUICK)))
+    assert whole.parts == {
+        "cifar-same": ["resnet20:resnet8"],
+        "cifar-different": ["resnet20:resnet14"],
+    }
+    same = results_of("cifar", QUICK, finished(*expand("cifar-same", QUICK)))
+    assert list(same.parts) == ["cifar-same"]
+
+
+def test_a_part_shows_its_own_pairs_then_others_that_finished() -> None:
+    chosen = Choice(pairs=("vgg13:vgg8",), methods=("kd",), trials=1)
+    runs = (*expand("cifar-same", QUICK), *expand("cifar-same", QUICK, chosen))
+    found = results_of("cifar-same", QUICK, finished(*runs))
+    assert found.parts == {"cifar-same": ["resnet20:resnet8", "vgg13:vgg8"]}
+
+
+def test_planned_methods_are_rows_even_before_they_finish() -> None:
+    chosen = Choice(methods=("kd+ls", "kd"), trials=1)
+    found = results_of("cifar-same", QUICK, finished(*expand("cifar-same", QUICK, chosen)))
+    methods = found.methods("cifar-same")
+    assert methods == ["teacher", "ce", "kd", "dkd", "dist", "cmkd", "kd+ls"]
+
+
+def test_students_and_teacher_of_a_pair() -> None:
+    runs = expand("cifar", QUICK)
+    found = results_of("cifar", QUICK, finished(*runs))
+    teacher = found.teacher("resnet20:resnet8")
+    assert teacher == runs[0]
+    methods = [run.method for run in found.students("resnet20:resnet8")]
+    assert methods == [m for m in ("ce", "kd", "dkd", "dist", "cmkd") for _ in range(2)]
+    without = results_of("cifar", QUICK, finished(*runs[1:]))
+    assert without.teacher("resnet20:resnet8") is None
+
+
+def test_only_small_profiles_are_marked() -> None:
+    assert results_of("cifar", PAPER, finished()).marks == ()
+    assert results_of("cifar", QUICK, finished()).marks == (QUICK.mark,)
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> GridResults:
+    """The demo's teacher with two epochs and test logits."""
+    run = expand("demo", DEMO)[0]
+    record = Records(tmp_path).of(key(run))
+    record.create(run, {})
+    for epoch in range(2):
+        record.append({"epoch": epoch, "metrics": {"test/top1": 40.0 + epoch, "lr": 0.05}})
+    np.savez(record.test_logits, logits=np.arange(20, dtype=np.float16).reshape(2, 10))
+    return grid_results("demo", DEMO, tmp_path, tmp_path, finished(run))
+
+
+def test_histories_are_a_row_an_epoch(on_disk: GridResults) -> None:
+    expected = pd.DataFrame(
+        {
+            "key": [key(on_disk.runs[0])] * 2,
+            "pair": ["resnet20"] * 2,
+            "method": ["teacher"] * 2,
+            "trial": [0, 0],
+            "epoch": [0, 1],
+            "test_top1": [40.0, 41.0],
+            "lr": [0.05, 0.05],
+        }
+    )
+    pd.testing.assert_frame_equal(on_disk.histories, expected, check_dtype=False)
+
+
+def test_test_logits_are_read_in_float32_and_damage_is_told(on_disk: GridResults) -> None:
+    (run,) = on_disk.runs
+    logits = on_disk.test_logits(run)
+    assert logits.dtype == np.float32
+    assert logits.tolist() == np.arange(20).reshape(2, 10).tolist()
+    path = on_disk.record(run).test_logits
+    path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"test_logits\.npz cannot be read; remove .*run again"):
+        on_disk.test_logits(run)
