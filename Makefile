@@ -16,11 +16,11 @@ grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-setup: $(VENV)/.ready  ## Make .venv with the repro command (about 90 s).
+setup: $(VENV)/.ready  ## Make .venv with the repro command (about a minute).
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
@@ -51,7 +51,7 @@ lint: setup
 test: lint  ## Lint, types and tests; with REPRO_CIFAR100=path also those on the real images.
 	MPLBACKEND=Agg $(VENV)/bin/python -m pytest $(MORE)
 
-mutants: setup  ## Check that the tests notice 20 planted faults.
+mutants: setup  ## Check that the tests notice the planted faults.
 	$(VENV)/bin/python tests/mutants.py
 
 clean:  ## Remove the environment and caches; runs and data stay.

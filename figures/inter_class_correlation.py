@@ -1,81 +1,119 @@
-"""Inter-class relations: how far a student's are from its teacher's, in three forms."""
+"""Inter-class relations: how far a student's are from its teacher's, in four forms."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.analysis.correlation import differences, summary_numbers, superclass_order
+from repro.analysis.correlation import differences, matrix_rows, summary_numbers, superclass_order
 from repro.analysis.maps import correlation_heatmaps
-from repro.analysis.save import file_name, save_figure
+from repro.analysis.save import file_name, save_figure, trials_shown
+from repro.analysis.tables import to_csv
+from repro.files import write_atomically
 from repro.results import GridResults
+from repro.spec import Run
 
 FORMS = {
     "raw": "mean logits",
     "zscored": "mean z-scored logits",
-    "correlation": "class correlation",
+    "correlation": "correlation of logits",
+    "probabilities": "correlation of probabilities",
 }
 TOP = 0.995  # one colour range a form: this quantile over all panels, so outliers do not blind it
+MOST_METHODS = 6  # drawn a figure; the numbers are of all
+
+Matrices = dict[str, dict[str, np.ndarray]]  # by form and method
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
-    """Heat maps of trial 0, one colour range a form; numbers of every trial beside them."""
+    """Heat maps of one trial a method with the matrices drawn; numbers of every trial."""
     written = []
     for pair in results.pairs:
-        matrices, numbers = measure(results, pair)
-        if matrices:
-            stem = out / f"inter-class-correlation-{file_name(pair)}"
-            written += save_figure(
-                draw(results, pair, matrices, numbers), numbers, stem, results.marks
-            )
+        teacher = results.teacher(pair)
+        if not teacher:
+            continue
+        drawn = dict(islice(results.first_trials(pair).items(), MOST_METHODS))
+        matrices, numbers = measure(results, teacher, results.students(pair), drawn)
+        figure = draw(results, matrices, numbers)
+        figure.suptitle(title(pair, drawn, numbers["method"].nunique()), fontsize=10)
+        stem = out / f"inter-class-correlation-{file_name(pair)}"
+        written += save_figure(figure, numbers, stem, results.marks)
+        path = stem.with_name(f"{stem.name}-matrices.csv")
+        write_atomically(path, to_csv(long_rows(results, matrices), results.marks))
+        written.append(path)
     return written
 
 
 def measure(
-    results: GridResults, pair: str
-) -> tuple[dict[str, dict[str, np.ndarray]], pd.DataFrame]:
-    """|D| by form and method (of the first trial), and a row of numbers a run and form."""
-    teacher = results.teacher(pair)
-    matrices: dict[str, dict[str, np.ndarray]] = {}
+    results: GridResults, teacher: Run, students: list[Run], drawn: dict[str, Run]
+) -> tuple[Matrices, pd.DataFrame]:
+    """|D| [K, K] of the runs ``drawn``, classes in the order drawn; numbers of all students."""
+    order = class_order(results)
+    teacher_logits = results.test_logits(teacher)
+    matrices: Matrices = {form: {} for form in FORMS}
     rows = []
-    for run in results.students(pair) if teacher else ():
-        logits = results.test_logits(run)
-        assert teacher
-        forms = differences(logits, results.test_logits(teacher), results.test_labels)
+    for run in students:
+        forms = differences(results.test_logits(run), teacher_logits, results.test_labels)
         for form, matrix in forms.items():
-            matrices.setdefault(form, {}).setdefault(run.method, matrix)
-            row = {"pair": pair, "method": run.method, "trial": run.trial, "form": form}
+            if run == drawn.get(run.method):
+                matrices[form][run.method] = matrix[np.ix_(order, order)]
+            row = {"pair": run.pair, "method": run.method, "trial": run.trial, "form": form}
             rows.append(row | summary_numbers(matrix))
     return matrices, pd.DataFrame(rows)
 
 
-def draw(
-    results: GridResults,
-    pair: str,
-    matrices: dict[str, dict[str, np.ndarray]],
-    numbers: pd.DataFrame,
-) -> Figure:
-    columns = max(len(panels) for panels in matrices.values())
-    figure = Figure(figsize=(2.6 * columns + 1.2, 3.1 * len(FORMS) + 0.6), layout="constrained")
-    axes = figure.subplots(len(FORMS), columns, squeeze=False)
+def class_order(results: GridResults) -> np.ndarray:
     classes = results.dataset.superclass_of
-    order = superclass_order(classes) if classes else np.arange(len(results.dataset.class_names))
-    for row, (form, title) in zip(axes, FORMS.items(), strict=True):
+    return superclass_order(classes) if classes else np.arange(len(results.dataset.class_names))
+
+
+def draw(results: GridResults, matrices: Matrices, numbers: pd.DataFrame) -> Figure:
+    """A row of panels a form, a column a method."""
+    columns = len(matrices["raw"])
+    size = (max(2.6 * columns + 1.2, 6.5), 3.2 * len(FORMS) + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(FORMS), columns, squeeze=False)
+    class_axis = "class, by superclass" if results.dataset.superclass_of else "class"
+    for row, (form, words) in zip(axes, FORMS.items(), strict=True):
         panels = matrices[form]
         vmax = float(np.quantile(np.stack(list(panels.values())), TOP))
-        titled = {
-            f"{method}: {title}\n{_caption(numbers, form, method)}": matrix[np.ix_(order, order)]
-            for method, matrix in panels.items()
-        }
-        correlation_heatmaps(list(row[: len(titled)]), titled, vmax)
+        titled = {f"{m}: {words}\n{caption(numbers, form, m)}": panels[m] for m in panels}
+        correlation_heatmaps(list(row), titled, vmax, class_axis=class_axis)
         for ax in row:
             ax.title.set_fontsize(7)
-    figure.suptitle(f"{pair}: |student - teacher|; trial 0 shown, mean ± std over trials in words")
     return figure
 
 
-def _caption(numbers: pd.DataFrame, form: str, method: str) -> str:
+def title(pair: str, drawn: dict[str, Run], methods: int) -> str:
+    shown = trials_shown({method: run.trial for method, run in drawn.items()})
+    lines = [
+        f"{pair}: |student - teacher|",
+        f"{shown} drawn; in words mean ± std over n trials",
+    ]
+    if methods > len(drawn):
+        lines.append(f"the first {len(drawn)} of {methods} methods; the CSV has numbers of all")
+    return "\n".join(lines)
+
+
+def caption(numbers: pd.DataFrame, form: str, method: str) -> str:
+    """The three numbers off one form's panel, each with its std over trials."""
     cell = numbers[(numbers["form"] == form) & (numbers["method"] == method)]
-    spread = f" ± {cell['mean'].std():.3f}" if len(cell) > 1 else ""
-    return f"mean {cell['mean'].mean():.3f}{spread}, max {cell['max'].mean():.2f} (n={len(cell)})"
+    mean, largest, norm = (spread(cell[name]) for name in ("mean", "max", "frobenius"))
+    return f"mean {mean}, max {largest}\nFrobenius {norm} (n={len(cell)})"
+
+
+def spread(values: pd.Series) -> str:
+    std = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
+    return f"{values.mean():.3g}{std}"
+
+
+def long_rows(results: GridResults, matrices: Matrices) -> pd.DataFrame:
+    """Every panel, a row an entry: form, method, row_class, column_class, value."""
+    names = [results.dataset.class_names[i] for i in class_order(results)]
+    return pd.concat(
+        matrix_rows(matrix, names).assign(form=form, method=method)
+        for form, panels in matrices.items()
+        for method, matrix in panels.items()
+    )[["form", "method", "row_class", "column_class", "value"]]

@@ -41,6 +41,7 @@ class CohortJob:
         self.epochs = cohort.runs[0].stream.epochs
         self.students: dict[str, Student] = {}
         self.epoch_macs = 0.0
+        self.images = ""  # the fingerprint of the training images
         self.saved = time.monotonic()
 
     def run(self) -> None:
@@ -55,6 +56,7 @@ class CohortJob:
     def _train(self) -> None:
         cohort, runtime = self.cohort, self.runtime
         data = runtime.load_data(cohort.runs[0].stream)
+        self.images = data.fingerprint
         teacher = self._teacher()
         for run in cohort.runs:
             self.students[key(run)] = self._open(run)
@@ -92,7 +94,8 @@ class CohortJob:
         """The student at the cohort's first epoch, with its record open and marked RUNNING."""
         record = self._record(run)
         record.create(run, run_tags(run) | self.runtime.tags)
-        record.write_json("environment.json", describe(self.runtime.device))
+        environment = describe(self.runtime.device) | {"training_images": self.images}
+        record.write_json("environment.json", environment)
         student = Student(run, initial(run, self.runtime.device))
         point = resume_point(record)
         if point.next_epoch != self.cohort.first_epoch:

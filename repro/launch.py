@@ -3,9 +3,8 @@
 import fcntl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 from typing import Any, cast, get_args
 
 import torch
@@ -13,28 +12,24 @@ from rich.console import Console
 from rich.table import Table
 
 from repro.data import load
-from repro.data.cifar100 import import_path
+from repro.data.cifar100 import FILE, fetch, import_path
 from repro.data.dataset import Dataset
-from repro.data.sizes import images_of
 from repro.environment import ROOT, device_name, keep_freed_memory
 from repro.errors import UserError, choose
+from repro.estimate import ASSUMED_SPEED, clock, estimate_seconds, machine_speed
 from repro.execute.inline import inline
 from repro.files import cannot_write, make_directory
 from repro.grid import Choice, expand
 from repro.limits import Limits, OutOfTime
-from repro.models import count_macs
-from repro.plan import Cohort, Wave, epoch_macs, epochs_left, plan
+from repro.plan import Cohort, Wave, epochs_left, plan
 from repro.profiles import Profile, profile_named
 from repro.progress import TerminalProgress
-from repro.records import Records
+from repro.records import Records, now_ms
 from repro.resume import resume_point
 from repro.runtime import Runtime
 from repro.spec import Precision, Run, key
 
 RUNS_DIR, DATA_DIR = ROOT / "runs", ROOT / "data"
-# Where no epoch was recorded on this machine yet: multiply-accumulates a second.
-ASSUMED_SPEED = {"cpu": 1.2e11, "cuda": 5e12}  # measured on 2 cores; the GPU's is a guess
-ESTIMATE_RECORDS = 50  # the speed is a median over the newest so many records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +47,10 @@ class Request:
     max_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if self.source and not self.source.exists():
+            raise UserError(
+                f"{self.source} does not exist: --data and REPRO_CIFAR100 name an .npz or a folder"
+            )
         if self.max_cohort < 1:
             raise UserError(f"--max-cohort must be at least 1, not {self.max_cohort}")
 
@@ -110,11 +109,12 @@ def run(request: Request, console: Console) -> int:
     done = sum(state == "FINISHED" for state in states.values())
     console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs, {done} finished")
     limits = Limits(request.max_seconds)
+    broken = False
     if waves:
         keep_freed_memory()
         with limits.signals():
-            _train(request, profile, waves, limits, console)
-    return _report_failures(runs, records, console)
+            broken = _train(request, profile, waves, limits, console)
+    return 1 if _report_failures(runs, records, console) or broken else 0
 
 
 def _train(
@@ -123,7 +123,8 @@ def _train(
     waves: tuple[Wave, ...],
     limits: Limits,
     console: Console,
-) -> None:
+) -> bool:
+    """Train the waves; True where a cohort ended by an error."""
     from repro.tracking import Mirror, Resilient  # seconds: a finished grid goes without
 
     device = find_device(request.device)
@@ -143,21 +144,36 @@ def _train(
             datasets=datasets,
             speed=machine_speed(Records(request.runs_dir), device),
         )
+        close_stale(runtime)
         try:
             blocked = inline(waves, runtime)
         except OutOfTime as error:
             progress.line(how_to_go_on(error, runtime.epochs_done))
-            return
+            return bool(runtime.broken)
     for cohort in blocked:
-        console.print(f"{cohort.label}: not started, its teacher failed")
+        console.print(f"{cohort.label}: not started, its teacher is not finished")
+    return bool(runtime.broken)
 
 
 def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Dataset]:
-    """What the cohorts need, CIFAR-100 from ``request.source`` first where one is given."""
+    """What the cohorts need. CIFAR-100 comes from ``request.source``, else from ``data/``, else
+    from torchvision's download."""
     names = {run.stream.dataset for cohort in cohorts for run in cohort.runs}
     if request.source and "cifar100" in names:
         import_path(request.source, request.data_dir)
+    elif "cifar100" in names and not (request.data_dir / FILE).exists():
+        fetch(request.data_dir)
     return {name: load(name, request.data_dir) for name in names}
+
+
+def close_stale(runtime: Runtime) -> None:
+    """What is RUNNING although no launcher runs was killed; say so in records and MLflow."""
+    for record in runtime.records:
+        status = record.status()
+        if status and status.state == "RUNNING":
+            ended = replace(status, state="STOPPED", ended_ms=now_ms(), reason="was killed")
+            record.write_status(ended)
+            runtime.tracker.update(record)
 
 
 def how_to_go_on(error: OutOfTime, epochs_done: int) -> str:
@@ -226,26 +242,3 @@ def show_plan(request: Request, console: Console) -> None:
     console.print(table)
     basis = "measured in these records" if measured else "assumed, nothing measured here yet"
     console.print(f"about {clock(total)} on {device_name(device)} ({basis})")
-
-
-def estimate_seconds(cohort: Cohort, speed: float) -> float:
-    images, evaluated = images_of(cohort.runs[0].stream)
-    return epochs_left(cohort) * epoch_macs(cohort, count_macs, images, evaluated) / speed
-
-
-def machine_speed(records: Records, device: torch.device) -> float | None:
-    """Multiply-accumulates a second as recorded on this device; None if nothing was."""
-    name = device_name(device)
-    found = []
-    for record in sorted(records, key=lambda r: r.directory.stat().st_mtime)[-ESTIMATE_RECORDS:]:
-        environment, history = record.read_json("environment.json") or {}, record.history()
-        if environment.get("device") == name and history and "macs_per_second" in history[-1]:
-            found.append(history[-1]["macs_per_second"])
-    return median(found) if found else None
-
-
-def clock(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

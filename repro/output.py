@@ -17,10 +17,12 @@ from repro.analysis.tables import to_markdown
 from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
 from repro.files import make_directory
-from repro.grid import GRIDS
-from repro.profiles import PROFILES
+from repro.grid import GRIDS, expand
+from repro.launch import sole_launcher
+from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
+from repro.spec import key
 from repro.tracking import load_results, open_store, sync_records, tracking_uri, write_summary
 
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
@@ -69,7 +71,10 @@ def figures(console: Console, grid: str | None, profile: str, runs_dir: Path) ->
 
 
 def finished_grids(grid: str | None, profile: str, runs_dir: Path) -> Iterator[GridResults]:
-    """The named grid, or every grid that was run here. Raises UserError where nothing finished."""
+    """The named grid, or every grid that was run here or is complete through others' runs.
+
+    Raises UserError where nothing is finished.
+    """
     if grid is not None and grid not in GRIDS:
         raise choose("grid", grid, GRIDS)
     if profile not in (*PROFILES, "auto"):
@@ -78,14 +83,21 @@ def finished_grids(grid: str | None, profile: str, runs_dir: Path) -> Iterator[G
     if local and not any((runs_dir / name).exists() for name in ("mlflow.db", "records")):
         raise UserError(f"{runs_dir} holds no runs; train some with `repro run {grid or 'demo'}`")
     results = current_results(runs_dir)
-    chosen = [grid] if grid else [name for name in GRIDS if name in set(results["grid"])]
-    found = [item for name in chosen if (item := largest(name, profile, runs_dir, results))]
+    names = [grid] if grid else list(GRIDS)
+    known = [item for name in names if (item := largest(name, profile, runs_dir, results))]
+    asked = set(results["grid"])
+    found = [item for item in known if grid or item.grid in asked or complete(item)]
     if not found:
         raise UserError(
             f"no finished runs of {grid or 'any grid'} in {runs_dir}; "
             f"train some with `repro run {grid or 'demo'}`"
         )
     yield from found
+
+
+def complete(results: GridResults) -> bool:
+    finished = {key(run) for run in results.runs}
+    return all(key(run) in finished for run in expand(results.grid, results.profile))
 
 
 def current_results(runs_dir: Path) -> pd.DataFrame:
@@ -103,7 +115,8 @@ def current_results(runs_dir: Path) -> pd.DataFrame:
 
 def largest(grid: str, profile: str, runs_dir: Path, results: pd.DataFrame) -> GridResults | None:
     """The grid under the named profile; under auto, the largest with a finished student."""
-    for name in SIZES if profile == "auto" else (profile,):
+    named = [profile_named(profile, grid, cuda=False).name]
+    for name in SIZES if profile == "auto" and grid != "demo" else named:
         found = grid_results(grid, PROFILES[name], runs_dir, ROOT / "data", results)
         if found.pairs:
             return found
@@ -129,8 +142,10 @@ def load_script(path: Path) -> ModuleType:
 
 
 def sync(console: Console, runs_dir: Path) -> None:
-    """Bring MLflow up to date with every record of ``runs_dir``."""
-    wrote = [record.key for record, changed in sync_records(Records(runs_dir), runs_dir) if changed]
+    """Bring MLflow up to date with every record of ``runs_dir``, while no launcher writes there."""
+    with sole_launcher(runs_dir):
+        synced = list(sync_records(Records(runs_dir), runs_dir))
+    wrote = [record.key for record, changed in synced if changed]
     console.print(f"{len(wrote)} runs brought up to date in {tracking_uri(runs_dir)}")
 
 

@@ -64,7 +64,7 @@ def scaled(epoch: int, epochs: int) -> int:
     return max(1, round(epoch * epochs / paper.EPOCHS.value))
 
 
-DEMO_PAIR: tuple[Pair, ...] = (("resnet20", "resnet8"),)
+DEMO_PAIR: tuple[Pair, ...] = (("resnet14", "resnet8"),)
 QUICK_SAME: tuple[Pair, ...] = (("resnet20", "resnet8"),)
 
 PROFILES: dict[str, Profile] = {

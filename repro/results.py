@@ -87,6 +87,14 @@ class GridResults:
     def students(self, pair: str) -> list[Run]:
         return [run for run in self.runs if run.teacher and run.pair == pair]
 
+    def first_trials(self, pair: str) -> dict[str, Run]:
+        """By method, the finished student of the lowest trial: what stands for it in a picture."""
+        runs: dict[str, Run] = {}
+        for run in self.students(pair):
+            if run.method not in runs or run.trial < runs[run.method].trial:
+                runs[run.method] = run
+        return runs
+
     def teacher(self, pair: str) -> Run | None:
         """The pair's teacher, where it is finished."""
         teachers = {run.network: run for run in self.runs if run.method == "teacher"}
@@ -104,8 +112,14 @@ class GridResults:
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise UserError(f"{path} cannot be read; remove {path.parent} and run again") from error
 
+    @property
+    def device(self) -> torch.device:
+        """Where networks are loaded: a GPU if there is one."""
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
     def network(self, run: Run) -> nn.Module:
-        return load_half(run, self.record(run).weights, torch.device("cpu"))
+        """A finished run's network on ``device``, in eval mode."""
+        return load_half(run, self.record(run).weights, self.device)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -116,7 +130,7 @@ class GridResults:
         return select(self.dataset, self.profile.stream)[1].labels.numpy()
 
     def test_images(self, indices: Sequence[int]) -> torch.Tensor:
-        """Normalised test images [N, 3, 32, 32] at the positions ``indices``."""
+        """Normalised test images [N, 3, 32, 32] at the positions ``indices``, on the CPU."""
         images = select(self.dataset, self.profile.stream)[1]
         mean, std = torch.tensor(self.dataset.mean), torch.tensor(self.dataset.std)
         return normalise(images.pixels[torch.as_tensor(indices)], mean, std)

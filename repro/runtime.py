@@ -10,7 +10,7 @@ from torch import nn
 
 from repro import data
 from repro.data.batches import evaluation_batches, prepare
-from repro.data.dataset import Dataset, select
+from repro.data.dataset import Dataset, fingerprint, select
 from repro.errors import UserError
 from repro.plan import Cohort
 from repro.records import Record, Records
@@ -40,7 +40,8 @@ class Runtime:
     """``tags`` go to every run (profile, grid). ``tick`` runs before every step, ``before_epoch``
     with the seconds that the epoch is expected to take (0: unknown); both may raise Stopped.
 
-    ``speed``: multiply-accumulates a second, as last measured; ``epochs_done``: in this process.
+    ``speed``: multiply-accumulates a second, as last measured; ``epochs_done``: in this process;
+    ``broken``: cohorts that ended by an error.
     """
 
     runs_dir: Path
@@ -54,6 +55,7 @@ class Runtime:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     speed: float | None = None
     epochs_done: int = 0
+    broken: list[Cohort] = field(default_factory=list)
 
     @property
     def records(self) -> Records:
@@ -73,6 +75,7 @@ class Runtime:
             prepare(train, mean, std, self.device),
             lambda: evaluation_batches(evaluation, mean, std, self.device),
             len(evaluation),
+            fingerprint(train),
         )
 
     def load_finished(self, run: Run) -> nn.Module:

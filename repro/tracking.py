@@ -4,11 +4,15 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+# Seven retries with growing pauses keep one call to a dead server busy for over a minute.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -19,13 +23,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from repro import spec
 from repro.errors import UserError
 from repro.files import cannot_write, make_directory
-from repro.records import Record, Status
+from repro.records import Record, Status, now_ms
 
 STATES = {"RUNNING": "RUNNING", "FINISHED": "FINISHED", "FAILED": "FAILED", "STOPPED": "KILLED"}
 ARTIFACTS = ("run.json", "environment.json", "history.jsonl", "weights.safetensors")
 LOGITS = "test_logits.npz"
 TAGS = ("key", "dataset", "profile", "grid", "pair", "teacher", "student", "method", "trial")
 FINAL = ("top1_last", "top1_best", "top1_last10")
+PAUSE_SECONDS = 60.0  # without MLflow after it failed
 EPOCHS_A_BATCH = 40  # MLflow takes 1,000 metrics in one log_batch, an epoch has a dozen
 TrackingError = (MlflowException, SQLAlchemyError, OSError)
 
@@ -89,12 +94,23 @@ class Mirror:
         known = ids.get(self.uri)
         if known and (record.key in self.logged or self._holds(known)):
             return known, False
-        tags = record.tags()
-        experiment = self._experiment(experiment_name(tags))
-        found = self.client.search_runs([experiment], f"tags.key = '{record.key}'", max_results=1)
-        run_id = found[0].info.run_id if found else self._create(record, experiment, status)
+        experiment = experiment_id(self.client, self.runs_dir, experiment_name(record.tags()))
+        run_id = self._find(experiment, record.key, status)
+        new = run_id is None
+        run_id = run_id or self._create(record, experiment, status)
         record.write_json("mlflow.json", ids | {self.uri: run_id})
-        return run_id, not found
+        return run_id, new
+
+    def _find(self, experiment: str, key: str, status: Status) -> str | None:
+        """The run of this training; one of an earlier training, whose record is gone, is deleted.
+
+        A training keeps the time of its start through every interruption.
+        """
+        for run in self.client.search_runs([experiment], f"tags.key = '{key}'"):
+            if run.info.start_time == status.started_ms:
+                return run.info.run_id
+            self.client.delete_run(run.info.run_id)
+        return None
 
     def _holds(self, run_id: str) -> bool:
         """False where the database is a new one at the old place, or the run was deleted."""
@@ -122,16 +138,9 @@ class Mirror:
         run_id = created.info.run_id
         params = [Param(name, str(value)) for name, value in flat(spec.encode(run)).items()]
         self.client.log_batch(run_id, params=params)
-        self.client.log_inputs(run_id, [dataset_input(run.stream)])
+        images = str(environment.get("training_images", ""))
+        self.client.log_inputs(run_id, [dataset_input(run.stream, images)])
         return run_id
-
-    def _experiment(self, name: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found:
-            return found.experiment_id
-        local = self.uri.startswith("sqlite:")
-        location = (self.runs_dir / "artifacts" / name.replace(" ", "-")).resolve().as_uri()
-        return self.client.create_experiment(name, artifact_location=location if local else None)
 
     def _log_epochs(self, record: Record, run_id: str) -> bool:
         history = record.history()
@@ -171,15 +180,21 @@ class Mirror:
 
 
 class Resilient:
-    """A tracker whose failures never stop training: a line is said, ``repro sync`` heals it."""
+    """A tracker whose failures never stop training: a line is said, ``repro sync`` heals it.
+
+    After a failure it leaves MLflow alone for a minute, so that a dead server does not slow steps.
+    """
 
     def __init__(self, mirror: Mirror, say: Callable[[str], None]) -> None:
-        self.mirror, self.say, self.failed = mirror, say, False
+        self.mirror, self.say, self.failed, self.resume_at = mirror, say, False, 0.0
 
     def update(self, record: Record) -> None:
+        if time.monotonic() < self.resume_at:
+            return
         try:
             self.mirror.update(record)
         except TrackingError as error:
+            self.resume_at = time.monotonic() + PAUSE_SECONDS
             if not self.failed:
                 reason = str(error).splitlines()[0]
                 self.say(f"MLflow: {reason}; training goes on, `repro sync` adds what is missing")
@@ -204,11 +219,21 @@ def flat(data: Any, prefix: str = "") -> dict[str, Any]:
     return {n: v for name, item in data.items() for n, v in flat(item, f"{prefix}{name}.").items()}
 
 
-def dataset_input(stream: spec.Stream) -> DatasetInput:
-    digest = f"{spec.seed(spec.encode(stream)):x}"
-    source = "torchvision CIFAR100" if stream.dataset == "cifar100" else "scikit-learn digits"
-    dataset = Dataset(stream.dataset, digest, "local", source, profile=str(spec.encode(stream)))
-    return DatasetInput(dataset)
+def dataset_input(stream: spec.Stream, images: str) -> DatasetInput:
+    """``images``: the fingerprint of the training images, of which MLflow takes 36 characters."""
+    source = "cs.toronto.edu/~kriz/cifar.html" if stream.dataset == "cifar100" else "scikit-learn"
+    profile = str(spec.encode(stream))
+    return DatasetInput(Dataset(stream.dataset, images[:36], "local", source, profile=profile))
+
+
+def experiment_id(client: MlflowClient, runs_dir: Path, name: str) -> str:
+    """The experiment's id; it is made where it is missing, local artifacts under ``runs_dir``."""
+    found = client.get_experiment_by_name(name)
+    if found:
+        return found.experiment_id
+    local = tracking_uri(runs_dir).startswith("sqlite:")
+    location = (runs_dir / "artifacts" / name.replace(" ", "-")).resolve().as_uri()
+    return client.create_experiment(name, artifact_location=location if local else None)
 
 
 def sync_records(records: Iterable[Record], runs_dir: Path) -> Iterator[tuple[Record, bool]]:
@@ -249,22 +274,18 @@ def write_summary(runs_dir: Path, grid: str, table: pd.DataFrame, note: str) -> 
     """Experiment ``<grid> summary``: one run a (pair, method) with mean, std, n, published.
 
     ``table`` has text columns ``pair``, ``method``, ``profile`` (tags) and numeric ones (metrics).
-    A cell's run is found again by its tags and updated.
+    The runs of the profile are written anew each time; ``note`` is the Markdown on top.
     """
-    mirror = Mirror(runs_dir)
-    experiment = mirror._experiment(f"{grid} summary")
-    mirror.client.set_experiment_tag(experiment, "mlflow.note.content", note)
-    names = ("pair", "method", "profile")
+    client = open_store(runs_dir)
+    experiment = experiment_id(client, runs_dir, f"{grid} summary")
+    client.set_experiment_tag(experiment, "mlflow.note.content", note)
+    for profile in set(table["profile"]):
+        for old in client.search_runs([experiment], f"tags.profile = '{profile}'"):
+            client.delete_run(old.info.run_id)
     for cell in table.to_dict("records"):
-        query = " and ".join(f"tags.{name} = '{cell[name]}'" for name in names)
-        found = mirror.client.search_runs([experiment], query, max_results=1)
-        tags = {name: str(cell[name]) for name in names}
-        run = found[0] if found else mirror.client.create_run(experiment, tags=tags)
-        if not found:
-            name = f"{cell['pair']} {cell['method']}"
-            mirror.client.update_run(run.info.run_id, name=name)
-        numbers = {n: v for n, v in cell.items() if isinstance(v, (int, float)) and v == v}
-        for name, value in numbers.items():
-            if run.data.metrics.get(str(name)) != value:
-                mirror.client.log_metric(run.info.run_id, str(name), float(value))
-        mirror.client.set_terminated(run.info.run_id)
+        tags = {str(name): str(value) for name, value in cell.items() if isinstance(value, str)}
+        run = client.create_run(experiment, tags=tags, run_name=f"{cell['pair']} {cell['method']}")
+        run_id, now = run.info.run_id, now_ms()
+        numbers = {str(n): v for n, v in cell.items() if isinstance(v, int | float) and v == v}
+        client.log_batch(run_id, [Metric(n, float(v), now, 0) for n, v in numbers.items()])
+        client.set_terminated(run_id)

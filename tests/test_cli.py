@@ -15,7 +15,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from repro import cli, launch
+from repro import cli, estimate, launch
+from repro.data import cifar100
 from repro.grid import expand
 from repro.losses import LOSSES
 from repro.profiles import PROFILES
@@ -39,7 +40,12 @@ def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cli, "ROOT", directory.parent)
     asked = functools.partial(launch.request_of, data_dir=directory)
     monkeypatch.setattr(launch, "request_of", asked)
+    monkeypatch.setattr(launch, "fetch", functools.partial(cifar100.fetch, download=no_network))
     return directory
+
+
+def no_network(_folder: Path) -> Path:
+    raise ConnectionError("no network")
 
 
 @pytest.fixture
@@ -299,8 +305,25 @@ def cifar(*words: str | Path, runs_dir: Path) -> Result:
 
 def test_without_cifar100_the_three_ways_to_get_it_are_named(elsewhere: Path) -> None:
     message = error_of(cifar(runs_dir=elsewhere))
+    assert "cannot download CIFAR-100" in message
     assert all(way in message for way in THREE_WAYS)
     assert ".npz" in message
+    assert not elsewhere.exists()
+
+
+def test_cifar100_is_downloaded_where_nothing_else_is_given(
+    no_data: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Path] = []
+    monkeypatch.setattr(launch, "fetch", folders.append)
+    error_of(cifar(runs_dir=elsewhere))  # nothing came
+    assert folders == [no_data]
+
+
+def test_a_missing_data_file_is_told_even_where_none_is_needed(elsewhere: Path) -> None:
+    gone = elsewhere / "gone.npz"
+    message = error_of(repro("run", "demo", "--data", gone, "--runs-dir", elsewhere))
+    assert message.startswith(f"{gone} does not exist")
     assert not elsewhere.exists()
 
 
@@ -359,7 +382,7 @@ def test_wrong_data_is_refused_by_its_path(
     message = error_of(result)
     assert str(source) in message
     assert reason in message
-    assert "give the released folder cifar-100-python or an .npz" in message
+    assert "an .npz" in message
     assert not elsewhere.exists()
     assert not no_data.exists()
 
@@ -535,7 +558,7 @@ def test_failed_runs_are_told_with_reason_and_way_out(tmp_path: Path) -> None:
 
 
 def test_the_estimate_uses_the_speed_recorded_on_this_machine(tmp_path: Path) -> None:
-    assert launch.machine_speed(Records(tmp_path), torch.device("cpu")) is None
+    assert estimate.machine_speed(Records(tmp_path), torch.device("cpu")) is None
     device = launch.device_name(torch.device("cpu"))
     for trial, speed in enumerate((1e9, 5e9, 2e9)):
         record = begin(replace(DEMO[0], trial=trial), tmp_path, epochs=0)
@@ -544,7 +567,7 @@ def test_the_estimate_uses_the_speed_recorded_on_this_machine(tmp_path: Path) ->
     other = begin(replace(DEMO[0], trial=3), tmp_path, epochs=0)
     other.write_json("environment.json", {"device": "another"})
     other.append({"epoch": 0, "metrics": {}, "macs_per_second": 9e9})
-    assert launch.machine_speed(Records(tmp_path), torch.device("cpu")) == 2e9
+    assert estimate.machine_speed(Records(tmp_path), torch.device("cpu")) == 2e9
 
 
 @pytest.mark.parametrize(

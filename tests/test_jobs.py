@@ -396,8 +396,9 @@ def test_a_plan_from_before_another_launcher_is_refused(finished: Path) -> None:
 
 
 def test_a_crash_of_our_own_is_a_stop_with_its_reason(directory: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        tiny.train(RUNS, directory, tick=tiny.Ticks(2, ZeroDivisionError("oh")))
+    progress = tiny.Progress()
+    tiny.train(RUNS, directory, tick=tiny.Ticks(2, ZeroDivisionError("oh")), progress=progress)
+    assert "ZeroDivisionError: oh" in " ".join(progress.lines)
     statuses = [tiny.record(run, directory).status() for run in STUDENTS]
     assert [status and status.reason for status in statuses] == ["ZeroDivisionError('oh')"] * 2
 

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from repro import launch, limits
+from repro import launch, limits, losses, output
 from repro.errors import UserError
 from repro.grid import Choice, expand
+from repro.jobs import run_tags
 from repro.launch import Request
 from repro.limits import Interrupted, Limits
 from repro.profiles import PROFILES
-from repro.records import Record, Records, Status
+from repro.records import Record, Records, Status, now_ms
 from repro.spec import key
 from repro.tracking import load_results
 from tests import tiny
@@ -200,9 +201,37 @@ def test_students_of_a_failed_teacher_are_told_as_not_started(runs_dir: Path) ->
     ended(record, "FAILED", "train/loss is not finite at epoch 0")
     ran = run_demo(runs_dir)
     assert ran.code == 1
-    assert "resnet14:resnet8 trial 0: not started, its teacher failed" in ran.output
+    assert "resnet14:resnet8 trial 0: not started, its teacher is not finished" in ran.output
     assert "failed: resnet14 teacher trial 0" in ran.output
     assert states(runs_dir) == ["FAILED", "FINISHED"] + [None] * 4  # ce needs no teacher
+
+
+def test_a_cohort_that_breaks_leaves_the_others_running(
+    with_teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(losses.KD, "__call__", broken)
+    ran = run_demo(with_teacher, max_cohort=1)
+    assert ran.code == 1
+    assert "RuntimeError: out of memory" in ran.output
+    assert sorted(map(str, states(with_teacher))) == ["FINISHED"] * 5 + ["STOPPED"]
+
+
+def test_runs_of_a_killed_launcher_are_closed_by_the_next(with_teacher: Path) -> None:
+    other = tiny.record(tiny.run(trial=7), with_teacher)
+    other.create(tiny.run(trial=7), run_tags(tiny.run(trial=7)) | {"profile": "demo"})
+    other.write_status(Status("RUNNING", now_ms()))
+    run_demo(with_teacher)
+    status = other.status()
+    assert status
+    assert (status.state, status.reason) == ("STOPPED", "was killed")
+
+
+def test_sync_waits_for_the_launcher(runs_dir: Path) -> None:
+    with launch.sole_launcher(runs_dir), pytest.raises(UserError, match="is training in"):
+        output.sync(Console(), runs_dir)
 
 
 def test_a_second_launcher_on_one_directory_is_refused(runs_dir: Path) -> None:

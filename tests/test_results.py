@@ -114,6 +114,23 @@ def test_a_row_is_labelled_as_the_grid_names_it() -> None:
     }
 
 
+def cells_of_teacher(profile: Profile) -> set[tuple[str, str]]:
+    """(pair, method) of a teaching resnet32 that is also a student, of resnet110."""
+    pairs = {"cifar-same": (("resnet32", "resnet8"), ("resnet110", "resnet32"))}
+    chain = replace(profile, pairs=pairs)
+    runs = expand("cifar-same", chain)
+    teacher = next(run for run in runs if (run.network, run.method) == ("resnet32", "teacher"))
+    found = results_of("cifar-same", chain, finished(teacher))
+    return set(zip(found.table["pair"], found.table["method"], strict=True))
+
+
+def test_a_teacher_is_a_baseline_where_it_trained_alike_and_only_there() -> None:
+    alike = cells_of_teacher(replace(QUICK, teacher_epochs=0))
+    assert alike == {("resnet32", "teacher"), ("resnet110:resnet32", "ce")}
+    assert QUICK.teacher_epochs > QUICK.stream.epochs
+    assert cells_of_teacher(QUICK) == {("resnet32", "teacher")}
+
+
 def test_more_trials_than_the_profile_s_are_found() -> None:
     runs = expand("cifar-same", QUICK, Choice(trials=5))
     found = results_of("cifar-same", QUICK, finished(*runs))
@@ -187,6 +204,13 @@ def test_students_and_teacher_of_a_pair() -> None:
     assert teacher == runs[0]
     methods = [run.method for run in found.students("resnet20:resnet8")]
     assert methods == [m for m in ("ce", "kd", "dkd", "dist", "cmkd") for _ in range(2)]
+    first = found.first_trials("resnet20:resnet8")
+    assert [(method, run.trial) for method, run in first.items()] == [
+        (method, 0) for method in ("ce", "kd", "dkd", "dist", "cmkd")
+    ]
+    late = [run for run in runs if not (run.method == "kd" and run.trial == 0)]
+    first = results_of("cifar", QUICK, finished(*late)).first_trials("resnet20:resnet8")
+    assert {method: run.trial for method, run in first.items() if run.trial} == {"kd": 1}
     without = results_of("cifar", QUICK, finished(*runs[1:]))
     assert without.teacher("resnet20:resnet8") is None
 
@@ -212,7 +236,7 @@ def test_histories_are_a_row_an_epoch(on_disk: GridResults) -> None:
     expected = pd.DataFrame(
         {
             "key": [key(on_disk.runs[0])] * 2,
-            "pair": ["resnet20"] * 2,
+            "pair": [on_disk.runs[0].network] * 2,
             "method": ["teacher"] * 2,
             "trial": [0, 0],
             "epoch": [0, 1],

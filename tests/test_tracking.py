@@ -410,6 +410,23 @@ def test_a_copied_record_makes_one_run_in_the_other_directory(
     assert len(load_results(runs_dir)) == 1
 
 
+def test_a_training_begun_anew_takes_the_place_of_the_old_one(records: Records) -> None:
+    record = record_of(records)
+    sync(records)
+    old = stored(records).info.run_id
+    status = record.status()
+    assert status
+    record.write_status(replace(status, started_ms=status.started_ms + 5))
+    (record.directory / "mlflow.json").unlink()  # as when the directory was removed
+    record.cut_history(1)
+    sync(records)
+    assert stored(records).info.run_id != old
+    client = MlflowClient(tracking_uri(records.runs_dir))
+    rates = client.get_metric_history(stored(records).info.run_id, "lr")
+    assert [metric.step for metric in rates] == [0]
+    assert client.get_run(old).info.lifecycle_stage == "deleted"
+
+
 def test_a_record_that_never_began_is_left_alone(records: Records) -> None:
     run = tiny.run("dist")
     record_of(records, run).create(run, {"dataset": "digits", "profile": "demo"})

@@ -62,21 +62,13 @@ def _cell_numbers(runs: pd.DataFrame, metric: str) -> dict[str, Any]:
 
 
 def cell_runs(results: pd.DataFrame, pair: str, method: str) -> pd.DataFrame:
-    """The runs of one cell.
+    """The runs of one cell: those labelled with this pair and method, and of no other protocol.
 
-    A network trained alone depends on no teacher: one ``ce`` baseline serves every pair with that
-    student, and is the same run as a teacher of that architecture. So ``ce`` takes the student's
-    ``ce`` runs and, for trials that they lack, its ``teacher`` runs; ``teacher`` takes the runs of
-    the pair's teacher, or its ``ce`` runs if it has none.
+    ``teacher`` takes the runs of the pair's teacher, whose pair is the network alone. A baseline
+    that serves several pairs, or that is a teacher elsewhere, has a row for each in ``results``.
     """
-    if method not in ("ce", "teacher"):
-        return results[(results["pair"] == pair) & (results["method"] == method)]
-    network = pair.partition(":")[0] if method == "teacher" else pair.rpartition(":")[2]
-    baselines = results[(results["method"] == "ce") & (results["student"] == network)]
-    teachers = results[(results["method"] == "teacher") & (results["pair"] == network)]
-    if method == "teacher":
-        return teachers if len(teachers) else baselines
-    return pd.concat([baselines, teachers[~teachers["trial"].isin(baselines["trial"])]])
+    cell = pair.partition(":")[0] if method == "teacher" else pair
+    return results[(results["pair"] == cell) & (results["method"] == method)]
 
 
 def comparison_table(

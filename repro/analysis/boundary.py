@@ -1,5 +1,7 @@
 """How complex and how ambiguous a network's decision regions are, in numbers over many planes."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +12,7 @@ from repro.analysis.planes import Plane, evaluate_planes, make_plane, margin
 from repro.errors import UserError
 
 NUMBERS = ("fragmentation", "ambiguity", "agreement", "margin")
+MINUS_KD = ("minus_kd", "minus_kd_low", "minus_kd_high")
 POINTS_AT_ONCE = 20_000  # of several planes together: 8 MB a network at 100 classes
 
 
@@ -40,11 +43,12 @@ def plane_numbers(
     resolution: int = 50,
     batch_size: int = 250,
 ) -> pd.DataFrame:
-    """One row a (name, triplet): fragmentation, ambiguity, agreement with ``teacher``, margin.
+    """One row a (name, triplet): the ``NUMBERS`` and whether the margin is ``censored``.
 
     ``images`` [N, C, H, W] normalised, on the networks' device; ``triplets`` [J, 3] positions in
-    them. All networks see the same points. ``margin`` is measured from a triplet's first image
-    towards its second, ``inf`` where the prediction does not change.
+    them. All networks see the same points. ``agreement`` is with ``teacher``. ``margin`` is
+    measured from a triplet's first image x1 towards its second x2; where the prediction does not
+    change up to x2 it is only known to be longer: it counts as |x2 - x1| and is ``censored``.
     Raises UserError if no network is named ``teacher``.
     """
     if "teacher" not in models:
@@ -58,9 +62,9 @@ def plane_numbers(
         for name, model in models.items():
             for i, plane in enumerate(planes):
                 numbers = _numbers(grids[name][i], grids["teacher"][i])
-                numbers["margin"] = _first_margin(model, plane, resolution)
-                rows.append({"name": name, "triplet": first + i} | numbers)
-    return pd.DataFrame(rows, columns=["name", "triplet", *NUMBERS])
+                limited = _limited_margin(model, plane, resolution)
+                rows.append({"name": name, "triplet": first + i} | numbers | limited)
+    return pd.DataFrame(rows, columns=["name", "triplet", *NUMBERS, "censored"])
 
 
 def _numbers(
@@ -74,9 +78,11 @@ def _numbers(
     }
 
 
-def _first_margin(model: nn.Module, plane: Plane, steps: int) -> float:
-    second = plane.origin + plane.anchors[1, 0] * plane.u
-    return margin(model, plane.origin, second, steps)
+def _limited_margin(model: nn.Module, plane: Plane, steps: int) -> dict[str, float | bool]:
+    length = plane.anchors[1, 0]
+    found = margin(model, plane.origin, plane.origin + length * plane.u, steps)
+    censored = math.isinf(found)
+    return {"margin": float(length) if censored else found, "censored": censored}
 
 
 def bootstrap_interval(
@@ -94,22 +100,29 @@ def bootstrap_interval(
 
 
 def plane_summary(numbers: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """From ``plane_numbers``: one row a (name, number) with mean, low, high, planes, infinite.
+    """From ``plane_numbers``: one row a (name, number), every network over the same planes.
 
-    One seed resamples the same planes for every network. Infinite margins are counted in
-    ``infinite`` and left out of the mean.
+    ``mean``, ``low``, ``high``: over ``planes`` planes. The margin's mean is a restricted one, of
+    min(margin, |x2 - x1|): a lower bound, the looser the larger ``censored``, the share of planes
+    whose margin is at that limit (NaN for the other numbers).
+    ``minus_kd``, ``minus_kd_low``, ``minus_kd_high``: the mean and interval of a student's
+    difference to ``kd``, plane by plane; NaN for ``teacher``, for ``kd`` and without a ``kd``.
     """
+    by_number = {n: numbers.pivot(index="triplet", columns="name", values=n) for n in NUMBERS}
+    censored = numbers.groupby("name")["censored"].mean()
     rows = []
-    for name, group in numbers.groupby("name", sort=False):
-        for number in NUMBERS:
-            values = group[number].to_numpy(dtype=float)
-            finite = values[np.isfinite(values)]
-            if len(finite):
-                mean, low, high = bootstrap_interval(finite, seed)
-            else:
-                mean = low = high = float("nan")
-            counts = {"planes": len(finite), "infinite": len(values) - len(finite)}
-            rows.append(
-                {"name": name, "number": number, "mean": mean, "low": low, "high": high} | counts
-            )
+    for name in dict.fromkeys(numbers["name"]):
+        for number, values in by_number.items():
+            mean, low, high = bootstrap_interval(values[name], seed)
+            row = {"name": name, "number": number, "mean": mean, "low": low, "high": high}
+            share = float(censored[name]) if number == "margin" else math.nan
+            row |= {"planes": len(values), "censored": share}
+            rows.append(row | _minus_kd(values, name, seed))
     return pd.DataFrame(rows)
+
+
+def _minus_kd(values: pd.DataFrame, name: str, seed: int) -> dict[str, float]:
+    """``values``: one number, a row a plane and a column a network."""
+    if name in ("teacher", "kd") or "kd" not in values:
+        return dict.fromkeys(MINUS_KD, math.nan)
+    return dict(zip(MINUS_KD, bootstrap_interval(values[name] - values["kd"], seed), strict=True))

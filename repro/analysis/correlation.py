@@ -1,14 +1,17 @@
 """Inter-class relations of two networks, from their test logits.
 
 The field draws the difference of mean logits and calls it a correlation. The raw form favours
-methods that match the logit scale, the z-scored one those that do not; so the true correlation of
-the classes' logits stands beside both.
+methods that match the logit scale, the z-scored one those that do not; so the true correlations of
+the classes' logits and of their probabilities stand beside both.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from repro.errors import UserError
 
@@ -43,15 +46,17 @@ def class_correlation(values: ArrayLike) -> Matrix:
 def differences(
     student_logits: ArrayLike, teacher_logits: ArrayLike, labels: ArrayLike
 ) -> dict[str, Matrix]:
-    """|student - teacher| in three forms, each [K, K] with a zero diagonal.
+    """|student - teacher| in four forms, each [K, K] with a zero diagonal.
 
-    ``raw`` and ``zscored``: mean logits by class; ``correlation``: correlation of the classes.
-    Logits [N, K], labels [N].
+    ``raw`` and ``zscored``: mean logits by class; ``correlation`` and ``probabilities``:
+    correlation of the classes' logits and of their softmax. Logits [N, K], labels [N].
     """
+    both = [np.asarray(x, dtype=np.float64) for x in (student_logits, teacher_logits)]
     forms = {
-        "raw": [mean_logit_matrix(x, labels) for x in (student_logits, teacher_logits)],
-        "zscored": [mean_logit_matrix(x, labels, True) for x in (student_logits, teacher_logits)],
-        "correlation": [class_correlation(x) for x in (student_logits, teacher_logits)],
+        "raw": [mean_logit_matrix(x, labels) for x in both],
+        "zscored": [mean_logit_matrix(x, labels, True) for x in both],
+        "correlation": [class_correlation(x) for x in both],
+        "probabilities": [class_correlation(softmax(x, axis=1)) for x in both],
     }
     return {name: _without_diagonal(np.abs(s - t)) for name, (s, t) in forms.items()}
 
@@ -68,6 +73,14 @@ def summary_numbers(difference: Matrix) -> dict[str, float]:
         "max": float(off_diagonal.max()),
         "frobenius": float(np.linalg.norm(difference)),
     }
+
+
+def matrix_rows(matrix: Matrix, class_names: Sequence[str]) -> pd.DataFrame:
+    """A matrix [K, K] as K * K rows: row_class, column_class, value (5 significant digits)."""
+    names = np.asarray(class_names)
+    rows, columns = np.indices(matrix.shape).reshape(2, -1)
+    values = [float(f"{value:.5g}") for value in matrix.ravel()]
+    return pd.DataFrame({"row_class": names[rows], "column_class": names[columns], "value": values})
 
 
 def superclass_order(superclass_of: ArrayLike) -> NDArray[Any]:

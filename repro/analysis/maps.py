@@ -22,19 +22,20 @@ def correlation_heatmaps(
     vmax: float,
     *,
     label: str = "|student - teacher|",
+    class_axis: str = "class",
 ) -> Sequence[Axes]:
     """One |D| [K, K] a panel, titled by its name, all on the one fixed range [0, vmax].
 
-    Classes in the order given (superclasses contiguous). Raises UserError if the numbers of panels
-    and matrices differ.
+    Classes in the order given, which ``class_axis`` names. Raises UserError if the numbers of
+    panels and matrices differ.
     """
     if len(axes) != len(matrices):
         raise UserError(f"{len(matrices)} matrices need as many panels, not {len(axes)}")
     for ax, (name, matrix) in zip(axes, matrices.items(), strict=True):
         image = ax.imshow(matrix, vmin=0, vmax=vmax, cmap="viridis", interpolation="nearest")
         ax.set_title(name)
-        ax.set_xlabel("class, by superclass")
-        ax.set_ylabel("class, by superclass")
+        ax.set_xlabel(class_axis)
+        ax.set_ylabel(class_axis)
     figure = axes[0].figure
     if isinstance(figure, Figure):
         over = max(float(np.max(matrix)) for matrix in matrices.values()) > vmax
@@ -99,5 +100,5 @@ def _mark_anchors(ax: Axes, plane: Plane, names: Sequence[str]) -> None:
     x, y = plane.anchors.double().cpu().numpy().T
     ax.scatter(x, y, s=40, c="white", edgecolors="black", zorder=3)
     for i, name in enumerate(names):
-        where = (x[i], y[i])
-        ax.annotate(name, where, (0, 6), textcoords="offset points", ha="center", fontsize=7)
+        where, offset = (x[i], y[i]), -12 if y[i] > 0 else 6  # the third image is near the top
+        ax.annotate(name, where, (0, offset), textcoords="offset points", ha="center", fontsize=7)

@@ -1,9 +1,11 @@
 """Planes through three images (Somepalli et al., CVPR 2022) and what a network predicts on them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
@@ -99,6 +101,29 @@ def evaluate_planes(
             parts[name].append(model(images).logits.float().softmax(dim=1).cpu())
     shape = (len(planes), resolution, resolution, -1)
     return {name: torch.cat(rows).reshape(shape).numpy() for name, rows in parts.items()}
+
+
+def sampling_step(resolution: int, most: int) -> int:
+    """The smallest n for which every n-th of ``resolution`` points gives at most ``most``."""
+    return math.ceil(resolution / most)
+
+
+def region_rows(probabilities: NDArray[np.float32], plane: Plane, *, step: int = 1) -> pd.DataFrame:
+    """What a picture of probabilities [R, R, K] shows: alpha, beta, predicted, probability.
+
+    One row for every ``step``-th point along both axes, row by row. ``predicted`` is the class of
+    the largest probability.
+    """
+    shown = probabilities[::step, ::step]
+    alpha, beta = grid_points(plane, len(probabilities))[::step, ::step].cpu().unbind(dim=2)
+    return pd.DataFrame(
+        {
+            "alpha": alpha.flatten().double().numpy().round(3),
+            "beta": beta.flatten().double().numpy().round(3),
+            "predicted": shown.argmax(axis=-1).ravel(),
+            "probability": shown.max(axis=-1).ravel().astype(float).round(4),
+        }
+    )
 
 
 @torch.inference_mode()

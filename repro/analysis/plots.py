@@ -14,7 +14,7 @@ AXIS_LABELS = {
     "fragmentation": "fragmentation (regions a plane)",
     "ambiguity": "ambiguous points (share)",
     "agreement": "agreement with the teacher (share)",
-    "margin": "margin (normalised input units)",
+    "margin": "margin, at most |x2 - x1|\n(normalised input units)",
 }
 
 
@@ -74,20 +74,30 @@ def accuracy_by_teacher(ax: Axes, table: pd.DataFrame) -> Axes:
 def boundary_numbers(ax: Axes, summary: pd.DataFrame, number: str) -> Axes:
     """One number of the decision regions a network: its mean and interval.
 
-    ``summary``: as from ``boundary.plane_summary``, with name, number, mean, low, high; a name is
-    a method, coloured as such, or ``teacher``.
+    ``summary``: as from ``boundary.plane_summary``, with name, number, mean, low, high, censored; a
+    name is a method, coloured as such, or ``teacher``. Above a margin stands the share of planes
+    that is censored.
     """
     rows = summary[(summary["number"] == number) & summary["mean"].notna()]
     for place, row in enumerate(rows.to_dict("records")):
         spread = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
         colour, marker = colour_of(row["name"]), marker_of(row["name"])
         ax.errorbar([place], [row["mean"]], spread, color=colour, fmt=marker, capsize=4)
+        if pd.notna(row["censored"]):
+            _write_above(ax, place, row["high"], f"{row['censored']:.0%}")
+    if rows["censored"].notna().any():
+        ax.set_title("above: share of planes with no change up to x2", fontsize=8)
+        ax.margins(y=0.15)
     ax.set_xticks(range(len(rows)), list(rows["name"]), rotation=30, ha="right")
     ax.set_xlim(-0.5, len(rows) - 0.5)
     ax.set_xlabel("network trained with")
     ax.set_ylabel(AXIS_LABELS.get(number, number))
     ax.grid(axis="y", alpha=0.25)
     return ax
+
+
+def _write_above(ax: Axes, x: float, y: float, text: str) -> None:
+    ax.annotate(text, (x, y), (0, 4), textcoords="offset points", ha="center", fontsize=7)
 
 
 def _finish(ax: Axes, x_label: str, y_label: str) -> Axes:

@@ -121,8 +121,8 @@ def published_for(
 ) -> pd.DataFrame:
     """All rows of the standard recipe for a cell, the one to compare with first.
 
-    Order: rows that state the epoch (last or best); then rows that state the number of runs; then
-    rows of the method's own source, or of the CRD benchmark for what it reran; then more runs; then
+    Order: rows that state the epoch (last or best); then rows of the method's own source, or of the
+    CRD benchmark for what it reran; then rows that state the number of runs; then more runs; then
     the file's order. A method without published rows, such as a variant, gets an empty frame.
     """
     name = PUBLISHED_METHODS.get(method, "")
@@ -138,8 +138,8 @@ def published_for(
     rank = pd.DataFrame(
         {
             "epoch": rows["epoch_reported"] == "unknown",
-            "runs_stated": rows["n_runs"].isna(),
             "source": ~rows["source"].isin(ORIGINAL_SOURCES.get(name, (CRD_BENCHMARK,))),
+            "runs_stated": rows["n_runs"].isna(),
             "runs": -rows["n_runs"].fillna(0),
         }
     )

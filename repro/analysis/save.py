@@ -1,5 +1,7 @@
 """A figure as the house rules have it: PDF and PNG, with the CSV that it plots."""
 
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -7,24 +9,54 @@ from matplotlib.figure import Figure
 
 from repro.analysis.palette import mark_profile
 from repro.analysis.tables import to_csv
-from repro.files import write_atomically
+from repro.files import make_directory, write_atomically
 
 DPI = 150
 
 
 def save_figure(
-    figure: Figure, data: pd.DataFrame, stem: Path, marks: tuple[str, ...]
+    figure: Figure,
+    data: pd.DataFrame,
+    stem: Path,
+    marks: tuple[str, ...],
+    *,
+    csv_notes: tuple[str, ...] = (),
 ) -> list[Path]:
-    """Write ``stem``.pdf, .png and .csv; the marks stand on the figure and in the CSV."""
+    """Write ``stem``.pdf, .png and .csv; the marks stand on the figure and in the CSV.
+
+    ``csv_notes`` are the first lines of the CSV, before the marks.
+    """
     if marks:
         mark_profile(figure, " ".join(marks))
     paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png", ".csv")]
     figure.savefig(paths[0])
     figure.savefig(paths[1], dpi=DPI)
-    write_atomically(paths[2], to_csv(data, marks))
+    write_atomically(paths[2], to_csv(data, (*csv_notes, *marks)))
     return paths
 
 
 def file_name(pair: str) -> str:
     """``resnet56:resnet20`` as part of a file name."""
     return pair.replace(":", "-")
+
+
+def trials_shown(trials: Mapping[str, int]) -> str:
+    """ "trial 0", or "trials: teacher 0, kd 1" where networks differ; trial by network."""
+    numbers = set(trials.values())
+    if len(numbers) == 1:
+        return f"trial {numbers.pop()}"
+    return "trials: " + ", ".join(f"{name} {trial}" for name, trial in trials.items())
+
+
+def stored_frame(
+    folder: Path, name: str, inputs: Iterable[object], make: Callable[[], pd.DataFrame]
+) -> pd.DataFrame:
+    """``make()``, kept in ``folder`` as ``name``-<hash of ``inputs``>.csv and read from there.
+
+    ``inputs``: everything that the frame depends on, a version of its meaning included.
+    """
+    digest = hashlib.sha256(" ".join(str(item) for item in inputs).encode()).hexdigest()
+    path = make_directory(folder) / f"{name}-{digest[:16]}.csv"
+    if not path.exists():
+        write_atomically(path, make().to_csv(index=False))
+    return pd.read_csv(path)

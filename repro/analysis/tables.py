@@ -110,11 +110,16 @@ def to_csv(df: pd.DataFrame, marks: Sequence[str]) -> str:
 
     Read it back with ``pd.read_csv(path, comment="#")``.
     """
-    flat = _with_index(df).map(lambda cell: " ".join(cell) if isinstance(cell, tuple) else cell)
+    flat = _with_index(df)
+    flat = flat.assign(**{name: flat[name].map(_words) for name in flat.select_dtypes("object")})
     text = io.StringIO()
     text.writelines(f"# {mark}\n" for mark in marks)
     flat.to_csv(text, index=False, lineterminator="\n")
     return text.getvalue()
+
+
+def _words(cell: Any) -> Any:
+    return " ".join(cell) if isinstance(cell, tuple) else cell
 
 
 def _with_index(df: pd.DataFrame) -> pd.DataFrame:

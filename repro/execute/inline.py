@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+from repro.errors import UserError
 from repro.jobs import run_cohort
 from repro.plan import Cohort, Wave
-from repro.runtime import Runtime
+from repro.runtime import Runtime, Stopped
 from repro.spec import key, uses_teacher
 
 
@@ -19,5 +20,16 @@ def inline(waves: tuple[Wave, ...], runtime: Runtime) -> list[Cohort]:
                 blocked.append(replace(cohort, runs=tuple(taught)))
                 cohort = replace(cohort, runs=tuple(r for r in cohort.runs if r not in taught))
             if cohort.runs:
-                run_cohort(cohort, runtime)
+                _run_apart(cohort, runtime)
     return blocked
+
+
+def _run_apart(cohort: Cohort, runtime: Runtime) -> None:
+    """An error of one cohort is told and recorded; the others go on."""
+    try:
+        run_cohort(cohort, runtime)
+    except (UserError, Stopped):
+        raise
+    except Exception as error:
+        runtime.progress.line(f"{cohort.label}: {type(error).__name__}: {error}")
+        runtime.broken.append(cohort)

@@ -14,11 +14,15 @@ Teacher = Callable[[Batch], Outputs]
 
 @dataclass(frozen=True)
 class CohortData:
-    """The images of one stream on the training device, and its evaluation batches."""
+    """The images of one stream on the training device, and its evaluation batches.
+
+    ``fingerprint``: of the training images, independent of their order.
+    """
 
     training: TrainingImages
     evaluation: Evaluation
     num_evaluated: int
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ def test_plane_numbers_equal_one_plane_at_a_time(world):
         assert row["ambiguity"] == pytest.approx(ambiguity(grids[row["name"]]), abs=1e-3)
         expected = agreement(labels[row["name"]], labels["teacher"])
         assert row["agreement"] == pytest.approx(expected, abs=1e-3)
-        assert row["margin"] == pytest.approx(margin(models[row["name"]], x1, x2), rel=1e-2)
+        longest, found = float((x2 - x1).norm()), margin(models[row["name"]], x1, x2)
+        assert row["margin"] == pytest.approx(min(found, longest), rel=1e-2)
+        assert row["censored"] == math.isinf(found)
 
 
 def test_the_teacher_agrees_with_itself(world):
@@ -91,15 +93,64 @@ def test_bootstrap_is_seeded_and_near_the_normal_interval():
     assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.02)
 
 
-def test_summary_counts_infinite_margins_apart():
-    frame = pd.DataFrame(
-        {
-            **{"name": "kd", "triplet": range(3), "fragmentation": [3, 4, 5]},
-            **{"ambiguity": 0.1, "agreement": 0.9, "margin": [1.0, 3.0, math.inf]},
-        }
+class OneClass(LinearNetwork):
+    """Predicts class 0 everywhere."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        torch.nn.init.zeros_(self.classifier.weight)
+        torch.nn.init.zeros_(self.classifier.bias)
+
+
+def test_a_prediction_that_never_changes_counts_as_the_distance_between_the_images(world):
+    models, images, triplets = world
+    frame = plane_numbers(models | {"kd": OneClass(5)}, images, triplets, resolution=10)
+    found = frame[frame["name"] == "kd"]
+    distances = [(images[j] - images[i]).norm().item() for i, j, _ in triplets]
+    assert found["margin"].tolist() == pytest.approx(distances, rel=1e-5)
+    assert found["censored"].dtype == bool
+    assert found["censored"].all()
+    assert plane_summary(frame, seed=0).set_index(["name", "number"]).loc[
+        ("kd", "margin"), ["mean", "censored", "planes"]
+    ].tolist() == pytest.approx([np.mean(distances), 1.0, len(triplets)], rel=1e-5)
+
+
+def measured(**margins: list[float]) -> pd.DataFrame:
+    """A row a (network, plane), whose margin is at its limit from 5.0 on."""
+    return pd.DataFrame(
+        [
+            {"name": name, "triplet": i, "fragmentation": 3 + i, "ambiguity": 0.1}
+            | {"agreement": 0.9, "margin": margin, "censored": margin >= 5}
+            for name, values in margins.items()
+            for i, margin in enumerate(values)
+        ]
     )
-    rows = plane_summary(frame, seed=0).set_index("number")
-    assert rows.loc["fragmentation", "mean"] == 4
-    assert rows.loc["margin", ["mean", "planes", "infinite"]].tolist() == [2, 2, 1]
-    lost = plane_summary(frame.assign(margin=math.inf), seed=0).set_index("number")
-    assert math.isnan(lost.loc["margin", "mean"])
+
+
+def test_every_network_keeps_all_planes_and_tells_its_share_of_censored_ones():
+    rows = plane_summary(measured(teacher=[1.0, 3.0, 5.0, 5.0], kd=[1.0, 1.0, 1.0, 5.0]), seed=0)
+    margins = rows[rows["number"] == "margin"].set_index("name")
+    assert margins["mean"].tolist() == [3.5, 2.0]
+    assert margins["censored"].tolist() == [0.5, 0.25]
+    assert set(rows["planes"]) == {4}
+    assert rows[rows["number"] != "margin"]["censored"].isna().all()
+    assert rows["mean"].tolist()[0] == 4.5  # fragmentation of 3, 4, 5, 6
+
+
+def test_differences_to_kd_are_paired_by_plane():
+    values = np.random.default_rng(0).uniform(1, 4, size=(2, 40))
+    frame = measured(teacher=values[0], cmkd=values[0] + 0.5, kd=values[0], dkd=values[1])
+    shuffled = frame.sample(frac=1, random_state=0)
+    for numbers in (frame, shuffled):
+        rows = plane_summary(numbers, seed=0).set_index(["number", "name"]).loc["margin"]
+        found = rows[["minus_kd", "minus_kd_low", "minus_kd_high"]]
+        assert found.loc["cmkd"].tolist() == pytest.approx([0.5, 0.5, 0.5])
+        assert rows.loc["cmkd", "high"] - rows.loc["cmkd", "low"] > 0.3
+        expected = bootstrap_interval(values[1] - values[0], seed=0)
+        assert found.loc["dkd"].tolist() == pytest.approx(expected)
+        assert found.loc[["teacher", "kd"]].isna().all(axis=None)
+
+
+def test_without_kd_there_is_no_difference_to_it():
+    rows = plane_summary(measured(teacher=[1.0, 2.0], cmkd=[1.0, 2.0]), seed=0)
+    assert rows["minus_kd"].isna().all()

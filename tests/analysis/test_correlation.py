@@ -4,6 +4,7 @@ import pytest
 from repro.analysis.correlation import (
     class_correlation,
     differences,
+    matrix_rows,
     mean_logit_matrix,
     summary_numbers,
     superclass_order,
@@ -40,9 +41,9 @@ def test_class_correlation_equals_corrcoef():
             assert class_correlation(STUDENT)[i, j] == pytest.approx(expected)
 
 
-def test_the_three_differences():
+def test_the_four_differences():
     found = differences(STUDENT, TEACHER, LABELS)
-    assert list(found) == ["raw", "zscored", "correlation"]
+    assert list(found) == ["raw", "zscored", "correlation", "probabilities"]
     for matrix in found.values():
         assert matrix.shape == (5, 5)
         assert (matrix >= 0).all()
@@ -51,9 +52,12 @@ def test_the_three_differences():
     assert found["raw"][0, 1] == pytest.approx(raw[0, 1])
     correlation = np.abs(np.corrcoef(STUDENT.T) - np.corrcoef(TEACHER.T))
     assert found["correlation"] == pytest.approx(correlation)
+    p_s, p_t = (np.exp(x) / np.exp(x).sum(axis=1, keepdims=True) for x in (STUDENT, TEACHER))
+    probabilities = np.abs(np.corrcoef(p_s.T) - np.corrcoef(p_t.T))
+    assert found["probabilities"] == pytest.approx(probabilities)
 
 
-def test_a_network_equals_itself_and_scale_only_matters_to_the_raw_form():
+def test_a_network_equals_itself_and_standardised_forms_ignore_the_scale():
     assert all(not m.any() for m in differences(STUDENT, STUDENT, LABELS).values())
     scaled = differences(3 * STUDENT + 1, STUDENT, LABELS)
     assert scaled["raw"].max() > 0.1
@@ -64,6 +68,17 @@ def test_a_network_equals_itself_and_scale_only_matters_to_the_raw_form():
 def test_summary_numbers_by_hand():
     numbers = summary_numbers(np.array([[0.0, 3.0], [4.0, 0.0]]))
     assert numbers == pytest.approx({"mean": 3.5, "max": 4.0, "frobenius": 5.0})
+
+
+def test_a_matrix_as_rows():
+    found = matrix_rows(np.array([[0.0, 1.2345678], [123456.0, 0.00012345678]]), ["cat", "dog"])
+    assert found.to_numpy().tolist() == [
+        ["cat", "cat", 0.0],
+        ["cat", "dog", 1.2346],
+        ["dog", "cat", 123460.0],
+        ["dog", "dog", 0.00012346],
+    ]
+    assert list(found.columns) == ["row_class", "column_class", "value"]
 
 
 def test_superclasses_are_contiguous_and_keep_their_inner_order():

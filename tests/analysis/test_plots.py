@@ -115,11 +115,15 @@ def test_boundary_numbers(ax):
         {
             **{"name": ["teacher", "kd", "kd"], "number": ["margin", "margin", "ambiguity"]},
             **{"mean": [2.0, 1.0, 0.1], "low": [1.5, 0.8, 0.0], "high": [2.5, 1.1, 0.2]},
+            "censored": [0.5, 0.25, np.nan],
         }
     )
     assert plots.boundary_numbers(ax, summary, "margin") is ax
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["teacher", "kd"]
-    assert "input units" in ax.get_ylabel()
+    assert ax.get_ylabel() == "margin, at most |x2 - x1|\n(normalised input units)"
+    assert [text.get_text() for text in ax.texts] == ["50%", "25%"]
+    other = plots.boundary_numbers(Figure().subplots(), summary, "ambiguity")
+    assert not other.texts
 
 
 def test_heat_maps_share_one_range():
@@ -128,6 +132,9 @@ def test_heat_maps_share_one_range():
     assert maps.correlation_heatmaps(panels, matrices, 2.0) is panels
     assert [ax.images[0].get_clim() for ax in panels] == [(0, 2), (0, 2)]
     assert [ax.get_title() for ax in panels] == ["kd", "cmkd"]
+    assert {ax.get_xlabel() for ax in panels} == {"class"}
+    maps.correlation_heatmaps(panels, matrices, 2.0, class_axis="class, by superclass")
+    assert panels[0].get_ylabel() == "class, by superclass"
     with pytest.raises(UserError, match="as many panels"):
         maps.correlation_heatmaps(panels[:1], matrices, 2.0)
 
