@@ -77,7 +77,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "quick": Profile(
         name="quick",
-        stream=Stream(train_per_class=100, test_per_class=25, epochs=5),
+        stream=Stream(train_per_class=80, test_per_class=20, epochs=5),
         teacher_epochs=10,
         trials=2,
         pairs={
