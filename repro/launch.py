@@ -1,6 +1,7 @@
 """From a command's words to trained runs: grid, plan, runtime, execution, summary."""
 
 import fcntl
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -235,10 +236,9 @@ def show_plan(request: Request, console: Console) -> None:
             table.add_row(
                 str(number), cohort.label, methods, str(epochs_left(cohort)), clock(seconds)
             )
-    counts = [
-        f"{list(states.values()).count(s)} {s or 'new'}" for s in sorted(set(states.values()))
-    ]
-    console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs: ", *counts)
+    counts = Counter(state or "new" for state in states.values())
+    shown = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs: {shown}")
     console.print(table)
     basis = "measured in these records" if measured else "assumed, nothing measured here yet"
     console.print(f"about {clock(total)} on {device_name(device)} ({basis})")

@@ -1,0 +1,91 @@
+"""The loss and the learning rate that a method has in a grid."""
+
+from repro import paper
+from repro.grid import Choice, ablation_rows, cmkd_reading, expand, loss_for
+from repro.losses import CE, CMKD, DIST, DKD, KD, L2Rank, Standardized
+from tests.grid.narrow import DEMO, PAPER
+
+
+def test_the_ablation_holds_every_alternative() -> None:
+    """Each as the change to our reading that its name says."""
+    changes = {
+        "pearson-only": {"weighting": "fixed", "spearman_share": 0.0},
+        "spearman-only": {"weighting": "fixed", "spearman_share": 1.0},
+        "fixed-half": {"weighting": "fixed", "spearman_share": 0.5},
+        "reversed": {"hard_samples_lean_on": "pearson"},
+        "raw-logits": {"standardize": False},
+        "temperature-4": {"temperature": 4.0},
+        "weight-2": {"kd_weight": 2.0},
+        "pearson-on-logits": {"pearson_input": "logits"},
+        "with-intra-class": {"intra_class": True},
+        "soft-teacher-rank": {"teacher_rank": "soft"},
+        "l2-rank-0.1": {"soft_rank": L2Rank(eps=0.1)},
+        "l2-rank-1": {"soft_rank": L2Rank(eps=1.0)},
+        "l2-rank-0.1-soft-teacher": {"soft_rank": L2Rank(eps=0.1), "teacher_rank": "soft"},
+        "l2-rank-1-soft-teacher": {"soft_rank": L2Rank(eps=1.0), "teacher_rank": "soft"},
+        "l2-on-probabilities": {
+            "soft_rank": L2Rank(eps=1.0),
+            "teacher_rank": "soft",
+            "rank_input": "probabilities",
+        },
+    }
+    for other in (
+        "teacher_entropy",
+        "label_probability",
+        "teacher_cross_entropy",
+        "student_entropy",
+    ):
+        name = other.replace("_", "-")
+        changes[name] = {"difficulty": other}
+        changes[f"{name}-batch-mean"] = {"difficulty": other, "weighting": "batch_mean"}
+    expected = {f"cmkd/{name}": CMKD(**fields) for name, fields in changes.items()}
+    assert ablation_rows() == expected
+    runs = expand("ablation", PAPER)
+    found = {run.method: run.loss for run in runs if run.teacher}
+    assert found == expected | {
+        "ce": CE(),
+        "kd": KD(),
+        "dkd": DKD(),
+        "dist": DIST(),
+        "cmkd": CMKD(),
+    }
+    assert {run.pair for run in runs if run.teacher} == {"resnet32x4:resnet8x4"}
+
+
+def test_dkd_takes_the_beta_of_its_pair_and_the_scaled_warm_up() -> None:
+    pair = ("resnet56", "resnet20")
+    assert loss_for("dkd", pair, PAPER) == DKD(beta=2.0, warmup_epochs=20)
+    assert loss_for("dkd", pair, DEMO) == DKD(beta=2.0, warmup_epochs=1)
+    assert loss_for("dkd", ("vgg13", "vgg8"), PAPER).beta == 6.0  # type: ignore[attr-defined]
+    runs = expand("cifar-same", PAPER, Choice(methods=("dkd",), trials=1))
+    betas = {run.pair: run.loss.beta for run in runs if run.teacher}
+    assert betas == {
+        "resnet56:resnet20": 2.0,
+        "resnet110:resnet32": 2.0,
+        "resnet32x4:resnet8x4": 8.0,
+        "wrn_40_2:wrn_16_2": 6.0,
+        "wrn_40_2:wrn_40_1": 6.0,
+        "vgg13:vgg8": 6.0,
+    }
+
+
+def test_standardised_dkd_weighs_both_terms_nine_times() -> None:
+    loss = loss_for("dkd+ls", ("resnet56", "resnet20"), PAPER)
+    assert loss == Standardized(loss=DKD(alpha=9.0, beta=18.0, warmup_epochs=20))
+
+
+def test_standardised_kd_takes_the_published_temperature_and_weight() -> None:
+    loss = loss_for("kd+ls", paper.ABLATION_PAIR, PAPER)
+    assert loss == Standardized(loss=KD(temperature=2.0, kd_weight=9.0, ce_weight=0.1))
+
+
+def test_the_cmkd_of_a_grid_is_our_reading() -> None:
+    losses = {run.loss for run in expand("cifar-same", PAPER) if run.method == "cmkd"}
+    assert losses == {cmkd_reading()}
+
+
+def test_light_students_learn_at_a_hundredth() -> None:
+    rates = {run.network: run.optim.lr for run in expand("cifar-different", PAPER)}
+    light = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}
+    assert {network for network, lr in rates.items() if lr == 0.01} == light
+    assert {lr for network, lr in rates.items() if network not in light} == {0.05}
