@@ -57,7 +57,7 @@ def test_failed_runs_are_told_with_reason_and_way_out(tmp_path: Path) -> None:
     result = repro("run", "demo", "--runs-dir", tmp_path)
     assert result.exit_code == 1
     last = result.output.splitlines()[-1]
-    expected = "failed: resnet20:resnet8 cmkd trial 1: as asked; "
+    expected = "failed: resnet14:resnet8 cmkd trial 1: as asked; "
     assert last == f"{expected}remove {record.directory} to try it again"
 
 

@@ -15,7 +15,7 @@ from tests.cli.invoke import error_of, repro, usage_error_of
     ("words", "message"),
     [
         (("nope",), "unknown grid 'nope'; known: demo, cifar, cifar-same, cifar-different,"),
-        (("demo", "--pairs", "a:b"), "unknown pair of grid demo 'a:b'; known: resnet20:resnet8"),
+        (("demo", "--pairs", "a:b"), "unknown pair of grid demo 'a:b'; known: resnet14:resnet8"),
         (
             ("cifar", "--profile", "quick", "--pairs", "resnet20:resnet8,b"),
             "unknown pair of grid cifar 'b'; known:",
