@@ -152,7 +152,10 @@ def sync(console: Console, runs_dir: Path) -> None:
 def ui(console: Console, runs_dir: Path, port: int) -> None:
     """Serve MLflow's UI on loopback until interrupted."""
     client = open_store(runs_dir)
+    console.print("starting MLflow's server, which takes up to a minute; stop it with Ctrl-C")
     for experiment in client.search_experiments():
+        if experiment.name == "Default":  # MLflow's own, empty
+            continue
         where = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
         console.print(f"{experiment.name}: http://127.0.0.1:{port}{where}", highlight=False)
     uri = tracking_uri(runs_dir)

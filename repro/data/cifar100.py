@@ -20,8 +20,9 @@ from repro.errors import UserError
 
 FILE = "cifar100.safetensors"
 WAYS = (
-    "get it with `repro data fetch` (needs a network) or `repro data import cifar100 PATH` "
-    "(the released folder cifar-100-python or an .npz); `make demo` needs no download"
+    "get it with `repro data fetch` (needs a network), `repro data import cifar100 PATH` (the "
+    "released folder cifar-100-python or an .npz) or DATA=PATH for make and --data PATH for "
+    "`repro run`; `make demo` needs no download"
 )
 
 # The sum of the images' SHA-256, see dataset.fingerprint; measured on the released files.
