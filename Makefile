@@ -11,7 +11,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint mutants demo reproduce-cifar tables figures ui clean
+.PHONY: help setup test lint mutants demo reproduce-cifar tables figures bench bench-gpu ui clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,12 @@ tables: setup  ## Tables of every grid with finished runs, or of GRID.
 
 figures: setup  ## Figures of every grid with finished runs, or of GRID.
 	$(REPRO) figures $(GRID) $(grid_words)
+
+bench: setup  ## Training speed beside the usual loop, under 5 minutes: DATA=path MORE="--json bench.json".
+	$(REPRO) bench $(data_option) $(MORE)
+
+bench-gpu: setup  ## What decides the engine's design, on a GPU, 9 minutes a call: MORE="--only E1,E3".
+	$(VENV)/bin/python -m repro.bench.gpu $(MORE)
 
 ui: setup  ## The MLflow UI on this machine; prints the address that shows runs.
 	$(REPRO) ui --runs-dir "$(RUNS)" --port $(PORT)

@@ -11,6 +11,8 @@ def main() -> None:
     default, 1,530 without). Read when torch loads.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # Work queues of a GPU: with the default of 8, the streams of a cohort would share them.
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     from repro import cli
 
     cli.main()

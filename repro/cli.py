@@ -70,10 +70,21 @@ def grid_options(command: Command) -> Command:
         click.option("--pairs", callback=words, help="teacher:student,... instead of all."),
         click.option("--methods", callback=words, help="ce,kd,... or all."),
         click.option(
-            "--max-cohort", type=int, default=8, show_default=True, help="Students side by side."
+            "--max-cohort", type=int, help="Students side by side (default: what suits the device)."
         ),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda (all), cuda:0,cuda:1.",
+        ),
         click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16."),
+        click.option(
+            "--teacher",
+            default="auto",
+            show_default=True,
+            help="live (runs every step), bank (logits made once) or auto (what is less work).",
+        ),
         click.option("--held-out", is_flag=True, help="For tuning: evaluate on a tenth of train."),
         RUNS_DIR,
     )
@@ -88,16 +99,17 @@ def request(**given: Any) -> Any:
     return request_of(**given)
 
 
-def console() -> Any:
+def console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
-    return Console(soft_wrap=True)
+    return Console(soft_wrap=True, stderr=stderr)
 
 
 @main.command()
 @grid_options
 @DATA
 @click.option("--max-time", metavar="TIME", help="Stop before an epoch that does not fit: 8m, 2h.")
+@click.option("--engine", default="auto", show_default=True, help="graph (CUDA), eager or auto.")
 def run(max_time: str | None, data: Path | None, **given: Any) -> None:
     """Train what is left of GRID; the same command goes on after any interruption."""
     from repro import launch
@@ -206,3 +218,47 @@ def ui(port: int, runs_dir: Path) -> None:
     from repro import output
 
     output.ui(console(), runs_dir, port)
+
+
+BENCH = (
+    click.option("--pairs", callback=words, help="teacher:student,... (default: two)."),
+    click.option("--cohorts", callback=words, help="Students side by side (default: 1,8)."),
+    click.option("--precision", callback=words, help="fp32,bf16 (default: what is fast here)."),
+    click.option("--teacher", callback=words, help="live,bank (default: live)."),
+    click.option(
+        "--reference/--no-reference", default=True, help="The usual loop beside every case."
+    ),
+    DATA,
+    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+    click.option("--repeats", type=int, default=3, show_default=True, help="Rounds of all cases."),
+    click.option(
+        "--seconds",
+        type=click.FloatRange(0, 3600),
+        default=2.5,
+        show_default=True,
+        help="A measured block's length; two steps at least.",
+    ),
+    click.option(
+        "--json",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write JSON too; - prints it alone on stdout.",
+    ),
+)
+
+
+def bench_options(command: Command) -> Command:
+    for option in reversed(BENCH):
+        command = option(command)
+    return command
+
+
+@main.command()
+@bench_options
+def bench(json: Path | None, device: str, **given: Any) -> None:
+    """Measure training speed beside the usual loop, and where a step's time goes."""
+    from repro.bench import command
+    from repro.launch import find_device
+
+    asked = command.request_of(find_device(device), **given)
+    command.bench(asked, json, console(stderr=json == Path("-")))

@@ -1,23 +1,92 @@
 """How long cohorts take, from what was recorded on this machine."""
 
+from collections.abc import Iterable, Iterator
 from statistics import median
 
 import torch
 
-from repro.data.sizes import images_of
+from repro.data.augment import num_views
+from repro.data.sizes import NUM_CLASSES, images_of
 from repro.environment import device_name
-from repro.models import count_macs
-from repro.plan import Cohort, epoch_macs, epochs_left
+from repro.models import MODELS, count_activations, count_macs, num_params
+from repro.plan import (
+    Cohort,
+    TeacherChoice,
+    TeacherUse,
+    Wave,
+    bank_pays,
+    epoch_macs,
+    epochs_left,
+    teacher_passes,
+    teacher_use,
+)
 from repro.records import Records
+from repro.spec import Run
 
+# Students side by side. On two cores 4, 8 and 16 take the same time each (README, "How fast"); on a
+# GPU 4 to 8 are expected to fill it (not measured).
+BEST_COHORT = {"cpu": 8, "cuda": 8}
+RECORDINGS = 4
+ROOM = 0.8  # of a GPU's free memory is for students; the rest for data, teacher and libraries
 # Where no epoch was recorded on this machine yet: multiply-accumulates a second.
 ASSUMED_SPEED = {"cpu": 1.2e11, "cuda": 5e12}  # measured on 2 cores; the GPU's is a guess
 ESTIMATE_RECORDS = 50  # the speed is a median over the newest so many records
 
 
-def estimate_seconds(cohort: Cohort, speed: float) -> float:
+def cohort_size(runs: Iterable[Run], device: torch.device) -> int:
+    """How many students a cohort holds: what measured best, or on a GPU as many as there is memory
+    for, each with its own activations."""
+    best = BEST_COHORT[device.type]
+    needed = max((student_bytes(run) for run in runs), default=0)
+    if device.type != "cuda" or not needed:
+        return best
+    return max(1, min(best, int(ROOM * torch.cuda.mem_get_info(device)[0] / needed)))
+
+
+def student_bytes(run: Run) -> int:
+    """Memory of a student in training, in float32: its activations and their gradients, in each
+    recording (full and last batches, in two places); its parameters, gradients and momentum."""
+    with torch.device("meta"):
+        parameters = num_params(MODELS[run.network](NUM_CLASSES[run.stream.dataset]))
+    activations = run.stream.batch_size * count_activations(run.network)
+    return 4 * (RECORDINGS * 2 * activations + 3 * parameters)
+
+
+def cost(cohort: Cohort) -> float:
+    """Multiply-accumulates that are left, for the order of cohorts."""
+    return estimate_seconds(cohort, 1.0)
+
+
+def estimate_seconds(
+    cohort: Cohort, speed: float, *, live_teacher: bool = True, new_views: int = 0
+) -> float:
+    """Seconds at ``speed`` multiply-accumulates a second; ``new_views``: that it adds to a bank."""
     images, evaluated = images_of(cohort.runs[0].stream)
-    return epochs_left(cohort) * epoch_macs(cohort, count_macs, images, evaluated) / speed
+    epoch = epoch_macs(cohort, count_macs, images, evaluated, live_teacher=live_teacher)
+    teacher = count_macs(cohort.teacher.network) if cohort.teacher else 0
+    return (epochs_left(cohort) * epoch + new_views * images * teacher) / speed
+
+
+def estimates(
+    waves: Iterable[Wave], speed: float, choice: TeacherChoice
+) -> Iterator[tuple[int, Cohort, float]]:
+    """Each cohort with the number of its wave and its seconds.
+
+    As if no bank were there yet and each had room: the first cohort that looks its teacher's
+    outputs up makes the bank.
+    """
+    waves = tuple(waves)
+    passes = teacher_passes(waves)
+    made: set[TeacherUse] = set()
+    for number, cohort in ((n, cohort) for n, wave in enumerate(waves) for cohort in wave):
+        use, banked, new = teacher_use(cohort), False, 0
+        if use and choice != "live":
+            views = num_views(use.augment)
+            banked = choice == "bank" or bank_pays(passes[use], views)
+            new = views if banked and use not in made else 0
+            made |= {use} if banked else set()
+        seconds = estimate_seconds(cohort, speed, live_teacher=not banked, new_views=new)
+        yield number, cohort, seconds
 
 
 def machine_speed(records: Records, device: torch.device) -> float | None:

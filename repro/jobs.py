@@ -2,11 +2,15 @@
 
 import io
 import time
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from repro.background import Background
 from repro.environment import describe
 from repro.errors import UserError
 from repro.files import write_atomically
@@ -16,17 +20,18 @@ from repro.records import Record, State, Status, now_ms
 from repro.resume import ResumePoint, resume_point
 from repro.runtime import Runtime, Stopped
 from repro.spec import Run, key
+from repro.teachers import outputs_word, teacher_for
 from repro.train import checkpoint
-from repro.train.cohort import EpochReport, Teacher, train_cohort
+from repro.train.cohort import EpochReport, train_cohort
+from repro.train.step import make_cohort_step
 from repro.train.student import Student
-from repro.train.teacher import LiveTeacher, no_teacher
 from repro.train.weights import initial, save_half
 
 CHECKPOINT_SECONDS = 10.0  # at most one checkpoint in this time, but always one at the end
 
 
 def run_cohort(cohort: Cohort, runtime: Runtime) -> None:
-    """Train a cohort to its end or until stopped; every epoch is on disk before the next begins.
+    """Train a cohort to its end or until stopped; every epoch is on disk before the next one ends.
 
     Raises Stopped after truthful statuses are written, and UserError for what the user can mend.
     """
@@ -42,33 +47,40 @@ class CohortJob:
         self.students: dict[str, Student] = {}
         self.epoch_macs = 0.0
         self.images = ""  # the fingerprint of the training images
+        self.source = ""  # of the teacher's outputs
         self.saved = time.monotonic()
+        self.writer = Background()  # of records, while the next epoch trains
 
     def run(self) -> None:
-        try:
-            self._train()
-        except BaseException as error:
-            reason = str(error) if isinstance(error, Stopped | UserError) else repr(error)
-            for student in self.students.values():
-                self._close(student, "STOPPED", reason)
-            raise
+        with self.writer:
+            try:
+                self._train()
+            except BaseException as error:
+                with suppress(UserError):  # the error at hand is told already
+                    self.writer.flush()
+                reason = str(error) if isinstance(error, Stopped | UserError) else repr(error)
+                for student in self.students.values():
+                    self._close(student, "STOPPED", reason)
+                raise
 
     def _train(self) -> None:
         cohort, runtime = self.cohort, self.runtime
         data = runtime.load_data(cohort.runs[0].stream)
         self.images = data.fingerprint
-        teacher = self._teacher()
+        teacher, self.source = teacher_for(cohort, runtime, data)
         for run in cohort.runs:
             self.students[key(run)] = self._open(run)
         images = len(data.training.labels)
-        self.epoch_macs = epoch_macs(cohort, count_macs, images, data.num_evaluated)
+        self.epoch_macs = epoch_macs(
+            cohort, count_macs, images, data.num_evaluated, live_teacher=self.source == "live"
+        )
         runtime.progress.cohort(cohort, images)
         if cohort.first_epoch < self.epochs:  # else nothing is left but to finish
             runtime.before_epoch(self.epoch_macs / runtime.speed if runtime.speed else 0.0)
         began = time.monotonic()
         for report in train_cohort(
             list(self.students.values()),
-            teacher,
+            make_cohort_step(teacher, data.training, runtime.engine),
             data,
             cohort.runs[0].trial,
             first_epoch=cohort.first_epoch,
@@ -76,16 +88,11 @@ class CohortJob:
         ):
             seconds, began = time.monotonic() - began, time.monotonic()
             self._epoch(report, seconds)
+        self.writer.flush()
         for student in list(self.students.values()):
             if student.test_logits is None:  # its last epoch was before the interruption
                 student.evaluate(data.evaluation, runtime.tick)
             self._finish(student)
-
-    def _teacher(self) -> Teacher:
-        if self.cohort.teacher is None:
-            return no_teacher
-        model = self.runtime.load_finished(self.cohort.teacher)
-        return LiveTeacher(model, self.cohort.runs[0].precision)
 
     def _record(self, run: Run) -> Record:
         return self.runtime.records.of(key(run))
@@ -94,7 +101,10 @@ class CohortJob:
         """The student at the cohort's first epoch, with its record open and marked RUNNING."""
         record = self._record(run)
         record.create(run, run_tags(run) | self.runtime.tags)
-        environment = describe(self.runtime.device) | {"training_images": self.images}
+        environment = describe(self.runtime.device) | {
+            "training_images": self.images,
+            "teacher_outputs": outputs_word(run, self.cohort, self.source, self.runtime),
+        }
         record.write_json("environment.json", environment)
         student = Student(run, initial(run, self.runtime.device))
         point = resume_point(record)
@@ -109,43 +119,63 @@ class CohortJob:
         return student
 
     def _epoch(self, report: EpochReport, seconds: float) -> None:
-        """Make an epoch durable: history, then failures, then (when due) checkpoints."""
+        """Have the epoch made durable, with checkpoints when due, and begin the next one."""
         last = report.epoch == self.epochs - 1
         speed = self.runtime.speed = self.epoch_macs / seconds
-        for student in list(self.students.values()):
-            self._record(student.run).append(
-                history_entry(
-                    report, student.key, seconds, epochs=self.epochs, macs_per_second=speed
-                )
-            )
+        entries = {
+            k: history_entry(report, k, seconds, epochs=self.epochs, macs_per_second=speed)
+            for k in self.students
+        }
+        trained = list(self.students.values())
+        self.students = {k: s for k, s in self.students.items() if not report.not_finite(k)}
+        due = last or time.monotonic() - self.saved >= CHECKPOINT_SECONDS
+        states = self._states() if due else {}
+        self.writer.submit(partial(self._write, trained, report, entries, states))
+        self.runtime.epochs_done += 1
+        self.runtime.progress.epoch(self.cohort, report, seconds)
+        if not last:
+            self._before_epoch(report.epoch + 1, seconds)
+
+    def _write(
+        self,
+        trained: list[Student],
+        report: EpochReport,
+        entries: dict[str, dict[str, Any]],
+        states: dict[str, dict[str, Tensor]],
+    ) -> None:
+        """History, then failures, then checkpoints: a checkpoint never is ahead of its history."""
+        for student in trained:
+            self._record(student.run).append(entries[student.key])
             failed = report.not_finite(student.key)
             if failed:
                 reason = f"{failed[0]} is not finite at epoch {report.epoch}"
                 self.runtime.progress.line(f"{student.run.pair} {student.run.method}: {reason}")
                 self._close(student, "FAILED", reason)
-                del self.students[student.key]
-        if last or time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
-            self._checkpoint(report.epoch + 1)
-        for student in self.students.values():
-            self.runtime.tracker.update(self._record(student.run))
-        self.runtime.epochs_done += 1
-        self.runtime.progress.epoch(self.cohort, report, seconds)
-        if not last:
-            self._before_epoch(report.epoch + 1, seconds)
+        self._save(states, report.epoch + 1)
+        for student in trained:
+            if not report.not_finite(student.key):
+                self.runtime.tracker.update(self._record(student.run))
 
     def _before_epoch(self, epoch: int, seconds: float) -> None:
         """May raise Stopped: then every epoch so far is in a checkpoint, however short they are."""
         try:
             self.runtime.before_epoch(seconds)
         except Stopped:
-            self._checkpoint(epoch)
+            self.writer.submit(partial(self._save, self._states(), epoch))
             raise
 
-    def _checkpoint(self, next_epoch: int) -> None:
-        for student in self.students.values():
-            meta: dict[str, object] = {"key": student.key, "next_epoch": next_epoch}
-            checkpoint.save(self._record(student.run).checkpoint, student.state(), meta)
+    def _states(self) -> dict[str, dict[str, Tensor]]:
+        """By key, what a checkpoint holds, copied: the next epoch goes on with the originals."""
         self.saved = time.monotonic()
+        return {
+            k: {name: tensor.detach().to("cpu", copy=True) for name, tensor in s.state().items()}
+            for k, s in self.students.items()
+        }
+
+    def _save(self, states: dict[str, dict[str, Tensor]], next_epoch: int) -> None:
+        for k, state in states.items():
+            meta: dict[str, object] = {"key": k, "next_epoch": next_epoch}
+            checkpoint.save(self.runtime.records.of(k).checkpoint, state, meta)
 
     def _finish(self, student: Student) -> None:
         """Write the weights and test logits, and only then FINISHED."""

@@ -3,7 +3,7 @@
 import fcntl
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -15,20 +15,29 @@ from rich.table import Table
 from repro.data import load
 from repro.data.cifar100 import FILE, fetch, import_path
 from repro.data.dataset import Dataset
-from repro.environment import ROOT, device_name, keep_freed_memory
+from repro.environment import ROOT, device_name, prepare
 from repro.errors import UserError, choose
-from repro.estimate import ASSUMED_SPEED, clock, estimate_seconds, machine_speed
+from repro.estimate import (
+    ASSUMED_SPEED,
+    clock,
+    cohort_size,
+    cost,
+    estimates,
+    machine_speed,
+)
 from repro.execute.inline import inline
+from repro.execute.local import local
 from repro.files import cannot_write, make_directory
 from repro.grid import Choice, expand
 from repro.limits import Limits, OutOfTime
-from repro.plan import Cohort, Wave, epochs_left, plan
+from repro.plan import Cohort, TeacherChoice, Wave, epochs_left, largest_first, plan
 from repro.profiles import Profile, profile_named
 from repro.progress import TerminalProgress
 from repro.records import Records, now_ms
 from repro.resume import resume_point
 from repro.runtime import Runtime
 from repro.spec import Precision, Run, key
+from repro.train.step import ENGINES, Engine
 
 RUNS_DIR, DATA_DIR = ROOT / "runs", ROOT / "data"
 
@@ -44,21 +53,27 @@ class Request:
     runs_dir: Path = RUNS_DIR
     data_dir: Path = DATA_DIR
     source: Path | None = None
-    max_cohort: int = 8
+    max_cohort: int | None = None  # None: what suits the device
     max_seconds: float | None = None
+    teacher: TeacherChoice = "auto"
+    engine: Engine = "auto"
 
     def __post_init__(self) -> None:
         if self.source and not self.source.exists():
             raise UserError(
                 f"{self.source} does not exist: --data and REPRO_CIFAR100 name an .npz or a folder"
             )
-        if self.max_cohort < 1:
+        if self.max_cohort is not None and self.max_cohort < 1:
             raise UserError(f"--max-cohort must be at least 1, not {self.max_cohort}")
+        if self.teacher not in get_args(TeacherChoice):
+            raise choose("--teacher", self.teacher, get_args(TeacherChoice))
+        if self.engine not in ENGINES:
+            raise choose("--engine", self.engine, ENGINES)
 
-    def resolve(self) -> tuple[Profile, tuple[Run, ...], torch.device]:
-        device = find_device(self.device)
-        profile = profile_named(self.profile, self.grid, cuda=device.type == "cuda")
-        return profile, expand(self.grid, profile, self.choice), device
+    def resolve(self) -> tuple[Profile, tuple[Run, ...], tuple[torch.device, ...]]:
+        devices = find_devices(self.device)
+        profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
+        return profile, expand(self.grid, profile, self.choice), devices
 
 
 def request_of(
@@ -84,35 +99,54 @@ def request_of(
 
 
 def find_device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise choose("device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
+    """The first of ``find_devices``."""
+    return find_devices(name)[0]
+
+
+def find_devices(name: str) -> tuple[torch.device, ...]:
+    """``cpu``; ``cuda``: all GPUs that CUDA shows; ``cuda:0,cuda:2``: these; ``auto``: GPUs or CPU.
+
+    Raises UserError for another word, or a GPU that is not there.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = tuple(torch.device("cuda", number) for number in range(count))
+    if name == "cpu" or (name == "auto" and not there):
+        return (torch.device("cpu"),)
+    if name in ("auto", "cuda") and there:
+        return there
+    if name == "cuda":
         raise UserError("no CUDA device is available; use --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    known = {str(device): device for device in there}
+    words = name.split(",")
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        raise choose("device", unknown[0], ("auto", "cpu", "cuda", *known))
+    return tuple(known[word] for word in words)
 
 
 def waves_of(
     runs: Iterable[Run], records: Records, max_cohort: int
 ) -> tuple[tuple[Wave, ...], dict[str, str]]:
-    """The plan of what is left, and every run's state ("" for none) by key."""
+    """What is left, costly cohorts first; and every run's state ("" for none) by key."""
     states: dict[str, str] = {key(run): records.state(key(run)) or "" for run in runs}
     ended = {k for k, state in states.items() if state in ("FINISHED", "FAILED")}
     begun = [k for k, state in states.items() if k not in ended and records.of(k).exists()]
     next_epoch = {k: resume_point(records.of(k)).next_epoch for k in begun}
-    return plan(runs, ended, next_epoch, max_cohort), states
+    return largest_first(plan(runs, ended, next_epoch, max_cohort), cost), states
 
 
 def run(request: Request, console: Console) -> int:
     """Train what is left of a grid. Returns the exit code: 0, or 1 where runs failed."""
-    profile, runs, _device = request.resolve()
+    profile, runs, devices = request.resolve()
     records = Records(request.runs_dir)
-    waves, states = waves_of(runs, records, request.max_cohort)
+    size = request.max_cohort or cohort_size(runs, devices[0])
+    waves, states = waves_of(runs, records, size)
     done = sum(state == "FINISHED" for state in states.values())
     console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs, {done} finished")
     limits = Limits(request.max_seconds)
     broken = False
     if waves:
-        keep_freed_memory()
+        prepare(devices[0])
         with limits.signals():
             broken = _train(request, profile, waves, limits, console)
     return 1 if _report_failures(runs, records, console) or broken else 0
@@ -126,30 +160,37 @@ def _train(
     console: Console,
 ) -> bool:
     """Train the waves; True where a cohort ended by an error."""
-    from repro.tracking import Mirror, Resilient  # seconds: a finished grid goes without
+    from repro.live import Live  # seconds: a finished grid goes without
+    from repro.tracking import Mirror
 
-    device = find_device(request.device)
+    devices = find_devices(request.device)
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
     bars = TerminalProgress(console, len(cohorts))
-    with sole_launcher(request.runs_dir), bars as progress:
+    with ExitStack() as stack:
+        stack.enter_context(sole_launcher(request.runs_dir))
+        progress = stack.enter_context(bars)
         runtime = Runtime(
             runs_dir=request.runs_dir,
             data_dir=request.data_dir,
-            device=device,
-            tracker=Resilient(Mirror(request.runs_dir), progress.line),
+            device=devices[0],
+            tracker=stack.enter_context(Live(Mirror(request.runs_dir), progress.line)),
             progress=progress,
             tags={"profile": profile.name, "grid": request.grid},
             tick=limits.tick,
             before_epoch=limits.before_epoch,
+            deadline=limits.deadline,
             datasets=datasets,
-            speed=machine_speed(Records(request.runs_dir), device),
+            engine=request.engine,
+            speed=machine_speed(Records(request.runs_dir), devices[0]),
+            teacher=request.teacher,
         )
         close_stale(runtime)
         try:
-            blocked = inline(waves, runtime)
+            one = len(devices) == 1
+            blocked = inline(waves, runtime) if one else local(waves, runtime, devices)
         except OutOfTime as error:
-            progress.line(how_to_go_on(error, runtime.epochs_done))
+            progress.line(how_to_go_on(error, runtime.epochs_done + runtime.views_done))
             return bool(runtime.broken)
     for cohort in blocked:
         console.print(f"{cohort.label}: not started, its teacher is not finished")
@@ -177,8 +218,9 @@ def close_stale(runtime: Runtime) -> None:
             runtime.tracker.update(record)
 
 
-def how_to_go_on(error: OutOfTime, epochs_done: int) -> str:
-    if epochs_done:
+def how_to_go_on(error: OutOfTime, done: int) -> str:
+    """``done``: epochs and views of teacher banks, which are all kept."""
+    if done:
         return f"{error}; give the same command again to go on"
     return (
         f"not even one epoch fits ({error}): nothing was gained; "
@@ -221,24 +263,22 @@ def sole_launcher(runs_dir: Path) -> Iterator[None]:
 
 def show_plan(request: Request, console: Console) -> None:
     """Print what would run, what is done, and an estimate of the time."""
-    profile, runs, device = request.resolve()
-    records = Records(request.runs_dir)
-    waves, states = waves_of(runs, records, request.max_cohort)
+    profile, runs, devices = request.resolve()
+    device, records = devices[0], Records(request.runs_dir)
+    waves, states = waves_of(runs, records, request.max_cohort or cohort_size(runs, device))
     measured = machine_speed(records, device)
     speed = measured or ASSUMED_SPEED[device.type]
     table = Table("wave", "cohort", "methods", "epochs left", "estimate")
     total = 0.0
-    for number, wave in enumerate(waves):
-        for cohort in wave:
-            seconds = estimate_seconds(cohort, speed)
-            total += seconds
-            methods = " ".join(run.method for run in cohort.runs)
-            table.add_row(
-                str(number), cohort.label, methods, str(epochs_left(cohort)), clock(seconds)
-            )
+    for number, cohort, seconds in estimates(waves, speed, request.teacher):
+        total += seconds
+        methods = " ".join(run.method for run in cohort.runs)
+        table.add_row(str(number), cohort.label, methods, str(epochs_left(cohort)), clock(seconds))
     counts = Counter(state or "new" for state in states.values())
     shown = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs: {shown}")
     console.print(table)
     basis = "measured in these records" if measured else "assumed, nothing measured here yet"
-    console.print(f"about {clock(total)} on {device_name(device)} ({basis})")
+    total /= len(devices)
+    count = f"{len(devices)} x " if len(devices) > 1 else ""
+    console.print(f"about {clock(total)} on {count}{device_name(device)} ({basis})")

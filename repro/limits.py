@@ -19,7 +19,10 @@ class Interrupted(Stopped):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.exit_code = 128 + number
+        self.number, self.exit_code = number, 128 + number
+
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[int]]:
+        return Interrupted, (self.number,)  # it travels between processes
 
 
 class OutOfTime(Stopped):

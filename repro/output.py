@@ -32,7 +32,8 @@ def tables(console: Console, grid: str | None, profile: str, runs_dir: Path) -> 
     """Run every script of paper_tables/, and write the summary experiment."""
     for results in finished_grids(grid, profile, runs_dir):
         _run_scripts(console, ROOT / "paper_tables", results)
-        write_summary(runs_dir, results.grid, summary(results), summary_note(results))
+        table = summary(results)
+        write_summary(runs_dir, results.grid, table, summary_note(results, table))
 
 
 def summary(results: GridResults) -> pd.DataFrame:
@@ -52,14 +53,13 @@ def summary(results: GridResults) -> pd.DataFrame:
     return shown.assign(profile=results.profile.name)
 
 
-def summary_note(results: GridResults) -> str:
+def summary_note(results: GridResults, table: pd.DataFrame) -> str:
     """The Markdown on top of the summary experiment: what it is, and the table itself."""
     what = (
         f"Grid **{results.grid}**, a run a (pair, method): `mean`, `std` and `ci95` (95 % "
         "half-width) over `n` trials of test top-1 (%), beside `published_top1`."
     )
-    table = to_markdown(summary(results), f"{results.grid} summary", results.marks)
-    return f"{what}\n\n{table}"
+    return f"{what}\n\n{to_markdown(table, f'{results.grid} summary', results.marks)}"
 
 
 def figures(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:

@@ -24,9 +24,11 @@ class Outputs:
 class Batch:
     """``images`` [B, 3, H, W] float32 normalised, ``labels`` [B] int64.
 
-    ``indices`` [B] int64: the positions of the images in the sorted training set.
+    ``indices`` [B] int64: the positions of the images in the sorted training set; ``views`` [B]
+    int64: the numbers of the views that the batch shows (``repro.data.augment.view``).
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
+    views: Tensor

@@ -1,12 +1,15 @@
 """In which order runs are trained, and which share a batch stream. Pure."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from repro.spec import Run, key, uses_teacher
+from repro.spec import Augment, Precision, Run, Stream, key, uses_features, uses_teacher
 
 Wave = tuple["Cohort", ...]
+TeacherChoice = Literal["auto", "live", "bank"]  # where a teacher's outputs come from
+BANK_MARGIN_PASSES = 8  # a bank is also written, read and kept; below this it is not worth it
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,11 @@ class Cohort:
     def teacher(self) -> Run | None:
         """The network that must be finished first; None where every loss ignores the teacher."""
         return next((run.teacher for run in self.runs if uses_teacher(run.loss)), None)
+
+    @property
+    def uses_features(self) -> bool:
+        """Does a loss need more of the teacher than its logits?"""
+        return any(uses_teacher(r.loss) and uses_features(r.loss) for r in self.runs)
 
     @property
     def label(self) -> str:
@@ -43,9 +51,22 @@ def plan(
     waves: dict[int, list[Cohort]] = defaultdict(list)
     for (depth, _), members in groups.items():
         first = next_epoch.get(key(members[0]), 0)
-        for start in range(0, len(members), max_cohort):
-            waves[depth].append(Cohort(tuple(members[start : start + max_cohort]), first))
+        waves[depth] += [Cohort(part, first) for part in even_parts(members, max_cohort)]
     return tuple(tuple(waves[depth]) for depth in sorted(waves))
+
+
+def even_parts(members: Sequence[Run], most: int) -> Iterator[tuple[Run, ...]]:
+    """As few parts of at most ``most`` as can be, equally large: a cohort of 1 beside one of 8
+    would have the teacher to itself."""
+    count = -(-len(members) // most)
+    for i in range(count):
+        yield tuple(members[len(members) * i // count : len(members) * (i + 1) // count])
+
+
+def largest_first(waves: Iterable[Wave], cost: Callable[[Cohort], float]) -> tuple[Wave, ...]:
+    """The costliest cohort of each wave first: several devices that take them in this order end
+    nearly together."""
+    return tuple(tuple(sorted(wave, key=cost, reverse=True)) for wave in waves)
 
 
 def _depth(run: Run) -> int:
@@ -57,16 +78,63 @@ def _shared(run: Run, next_epoch: Mapping[str, int]) -> tuple[object, ...]:
     return run.stream, run.trial, teacher, run.precision, next_epoch.get(key(run), 0)
 
 
-def epoch_macs(cohort: Cohort, macs: Callable[[str], int], images: int, evaluated: int) -> float:
+def epoch_macs(
+    cohort: Cohort,
+    macs: Callable[[str], int],
+    images: int,
+    evaluated: int,
+    *,
+    live_teacher: bool = True,
+) -> float:
     """Multiply-accumulates of one epoch on ``images`` training and ``evaluated`` test images.
 
     Three passes a student image (a backward pass costs two forward ones), one a teacher or test
-    image.
+    image; none a teacher image that is looked up in a bank.
     """
     students = sum(macs(run.network) for run in cohort.runs)
-    teacher = macs(cohort.teacher.network) if cohort.teacher else 0
+    teacher = macs(cohort.teacher.network) if cohort.teacher and live_teacher else 0
     return float(images * (3 * students + teacher) + evaluated * students)
 
 
 def epochs_left(cohort: Cohort) -> int:
     return cohort.runs[0].stream.epochs - cohort.first_epoch
+
+
+@dataclass(frozen=True)
+class TeacherUse:
+    """A teacher on the images of a stream: what one bank of logits serves."""
+
+    teacher: str  # its key
+    images: Stream  # with neutral batch size and epochs, which do not matter
+    precision: Precision
+
+    @property
+    def augment(self) -> Augment:
+        return self.images.augment
+
+
+def teacher_use(cohort: Cohort) -> TeacherUse | None:
+    """None where the cohort uses no teacher, or its features."""
+    if cohort.teacher is None or cohort.uses_features:
+        return None
+    first = cohort.runs[0]
+    images = replace(first.stream, batch_size=1, epochs=1, test_per_class=0)
+    return TeacherUse(key(cohort.teacher), images, first.precision)
+
+
+def teacher_passes(waves: Iterable[Wave]) -> dict[TeacherUse, int]:
+    """How often the planned cohorts would run each teacher over the training set."""
+    passes: dict[TeacherUse, int] = defaultdict(int)
+    for cohort in (cohort for wave in waves for cohort in wave):
+        use = teacher_use(cohort)
+        if use is not None:
+            passes[use] += epochs_left(cohort)
+    return dict(passes)
+
+
+def bank_pays(passes: int, missing_views: int) -> bool:
+    """Is it worth it to make a bank's missing views (a pass each) in place of ``passes``?
+
+    A bank that is complete costs its loading alone.
+    """
+    return passes > missing_views + BANK_MARGIN_PASSES if missing_views else passes > 0

@@ -1,5 +1,6 @@
 """The finished runs of one grid, with everything that tables and figures are made of."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from repro.collector import without_collector
 from repro.data import load
 from repro.data.augment import normalise
 from repro.data.dataset import Dataset, select
@@ -25,6 +27,7 @@ from repro.grid import (
     names,
     pairs_of,
 )
+from repro.history import read_on
 from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.records import Record, Records
@@ -78,11 +81,19 @@ class GridResults:
 
         The ablation's variants, ``cmkd/<name>``, belong to the ablation's table only.
         """
-        planned = [run.method for run in expand(part, self.profile)]
+        planned = self._planned[part]
         pairs = self.parts[part]
         finished = [run.method for run in self.runs if run.pair in pairs]
         shown = [m for m in finished if part == "ablation" or "/" not in m]
         return list(dict.fromkeys((*planned, *shown)))
+
+    @cached_property
+    def _planned(self) -> dict[str, list[str]]:
+        """Each part's own methods: several tables ask for them."""
+        return {
+            part: list(dict.fromkeys(run.method for run in expand(part, self.profile)))
+            for part in self.parts
+        }
 
     def students(self, pair: str) -> list[Run]:
         return [run for run in self.runs if run.teacher and run.pair == pair]
@@ -135,16 +146,32 @@ class GridResults:
         mean, std = torch.tensor(self.dataset.mean), torch.tensor(self.dataset.std)
         return normalise(images.pixels[torch.as_tensor(indices)], mean, std)
 
-    @cached_property
-    def histories(self) -> pd.DataFrame:
-        """Long: key, pair, method, trial, epoch, and each metric with ``/`` as ``_``."""
-        rows = []
-        for run in self.runs:
-            base = {"key": key(run), "pair": run.pair, "method": run.method, "trial": run.trial}
-            for entry in self.record(run).history():
-                metrics = {n.replace("/", "_"): v for n, v in entry["metrics"].items()}
-                rows.append(base | {"epoch": entry["epoch"]} | metrics)
-        return pd.DataFrame(rows)
+    def histories(self, *metrics: str) -> pd.DataFrame:
+        """Long: key, pair, method, trial, epoch, and the named metrics with ``/`` as ``_``.
+
+        A run that stands in several pairs has its rows in each. NaN where a metric was not logged.
+        """
+        read = {key(run): run for run in self.runs}
+        with without_collector():
+            columns = {k: _columns(self.record(run), metrics) for k, run in read.items()}
+        parts = [columns[key(run)] for run in self.runs]
+        epochs = [len(part["epoch"]) for part in parts]
+        texts = np.array([(key(run), run.pair, run.method) for run in self.runs], object)
+        labels = np.repeat(texts.reshape(-1, 3), epochs, axis=0)
+        frame = pd.DataFrame(labels, columns=["key", "pair", "method"], dtype=object)
+        frame["trial"] = np.repeat(np.array([run.trial for run in self.runs], int), epochs)
+        for name in ("epoch", *metrics):
+            values = [part[name] for part in parts]
+            frame[name.replace("/", "_")] = np.concatenate(values) if values else []
+        return frame
+
+
+def _columns(record: Record, metrics: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The epochs of a history, and the metrics at each."""
+    entries, _ = read_on(record)
+    found = [entry["metrics"] for entry in entries]
+    columns = {name: np.array([m.get(name, math.nan) for m in found], float) for name in metrics}
+    return {"epoch": np.arange(len(entries))} | columns
 
 
 def grid_results(
@@ -156,10 +183,14 @@ def grid_results(
     """
     by_key = results.drop_duplicates("key").set_index("key", drop=False)
     trials = 1 + int(results["trial"].max()) if len(results) else 1
+    left = set(by_key.index)
     runs: tuple[Run, ...] = ()
     for precision in get_args(Precision):
+        if not left:
+            break
         known = everything(grid, profile, Choice(trials=trials, precision=precision))
-        finished = tuple(run for run in known if key(run) in by_key.index)
+        finished = tuple(run for run in known if key(run) in left)
+        left -= {key(run) for run in finished}  # a run has one precision
         runs = max(runs, finished, key=len)
     table = by_key.loc[[key(run) for run in runs]].reset_index(drop=True)
     table["pair"] = [run.pair for run in runs]

@@ -12,10 +12,12 @@ from repro import data
 from repro.data.batches import evaluation_batches, prepare
 from repro.data.dataset import Dataset, fingerprint, select
 from repro.errors import UserError
-from repro.plan import Cohort
+from repro.plan import Cohort, TeacherChoice, TeacherUse
 from repro.records import Record, Records
 from repro.spec import Run, Stream, key
+from repro.train.bank import BankTeacher
 from repro.train.cohort import CohortData, EpochReport
+from repro.train.step import Engine
 from repro.train.weights import load_half
 
 
@@ -40,8 +42,13 @@ class Runtime:
     """``tags`` go to every run (profile, grid). ``tick`` runs before every step, ``before_epoch``
     with the seconds that the epoch is expected to take (0: unknown); both may raise Stopped.
 
+    ``deadline``: when ``tick`` will raise, on ``time.monotonic``, which processes share.
     ``speed``: multiply-accumulates a second, as last measured; ``epochs_done``: in this process;
     ``broken``: cohorts that ended by an error.
+
+    ``teacher``: where teacher outputs come from; ``teacher_passes``: what this launch has planned
+    (``plan.teacher_passes``), by which "auto" decides; ``banks``: the tables in memory by their
+    key, one at most; ``views_done``: that were made for banks in this process.
     """
 
     runs_dir: Path
@@ -52,10 +59,16 @@ class Runtime:
     tags: dict[str, str]
     tick: Callable[[], None] = lambda: None
     before_epoch: Callable[[float], None] = lambda _seconds: None
+    deadline: float | None = None
     datasets: dict[str, Dataset] = field(default_factory=dict)
+    engine: Engine = "auto"
     speed: float | None = None
     epochs_done: int = 0
     broken: list[Cohort] = field(default_factory=list)
+    teacher: TeacherChoice = "auto"
+    teacher_passes: dict[TeacherUse, int] = field(default_factory=dict)
+    banks: dict[str, BankTeacher] = field(default_factory=dict)
+    views_done: int = 0
 
     @property
     def records(self) -> Records:
@@ -80,7 +93,11 @@ class Runtime:
 
     def load_finished(self, run: Run) -> nn.Module:
         """A finished network. Raises UserError where it is not finished or damaged."""
+        return load_half(run, self.finished_weights(run), self.device)
+
+    def finished_weights(self, run: Run) -> Path:
+        """The file of its weights. Raises UserError where it is not finished."""
         record = self.records.of(key(run))
         if self.records.state(record.key) != "FINISHED":
             raise UserError(f"{run.network} (run {record.key[:12]}) is not finished")
-        return load_half(run, record.weights, self.device)
+        return record.weights

@@ -150,6 +150,11 @@ def uses_teacher(loss: Loss) -> bool:
     return getattr(loss, "uses_teacher", True)
 
 
+def uses_features(loss: Loss) -> bool:
+    """Does it need more of its teacher than the logits?"""
+    return getattr(loss, "uses_features", False)
+
+
 def seed(*parts: object) -> int:
     """A 63-bit seed from the parts' text; the same everywhere."""
     text = "\x1f".join(str(part) for part in parts)

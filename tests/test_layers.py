@@ -95,7 +95,18 @@ def test_the_walk_sees_the_whole_suite() -> None:
         ("click", {"repro.cli"}),
         ("ray", set()),
         ("submitit", set()),
-        ("rich", {"repro.cli", "repro.launch", "repro.progress", "repro.output"}),
+        (
+            "rich",
+            {
+                "repro.bench.command",
+                "repro.bench.report",
+                "repro.cli",
+                "repro.execute.local",
+                "repro.launch",
+                "repro.output",
+                "repro.progress",
+            },
+        ),
     ],
 )
 def test_a_package_has_its_one_place(package: str, users: set[str]) -> None:
@@ -169,6 +180,14 @@ def test_analysis_trains_nothing_and_tracks_nothing() -> None:
         forbidden = ("cli", "launch", "jobs", "execute", "records", "grid", "train", "runtime")
         assert not [m for m in used if within(m, *forbidden)], name
         assert not used & {"repro.tracking"}, name
+
+
+def test_the_bench_measures_the_engine_and_only_the_command_line_knows_it() -> None:
+    engine = ("train", "data", "losses", "models", "outputs", "errors", "files", "records")
+    shared = ("spec", "grid", "profiles", "plan", "estimate", "environment")
+    for name, used in of("bench").items():
+        assert all(within(module, "bench", *engine, *shared) for module in used), name
+    assert {m for m in importing("repro.bench") if not within(m, "bench")} == {"repro.cli"}
 
 
 def test_scripts_make_pictures_of_results_and_train_nothing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from repro.grid import Choice, expand
 from repro.losses import CE, KD, named
 from repro.models import count_macs
-from repro.plan import Cohort, epoch_macs, epochs_left, plan
+from repro.plan import Cohort, epoch_macs, epochs_left, largest_first, plan
 from repro.profiles import PROFILES
 from repro.spec import Optim, Run, Stream, key
 
@@ -82,9 +82,10 @@ def test_finished_runs_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_cohort", "sizes"), [(8, [5]), (5, [5]), (3, [3, 2]), (2, [2, 2, 1]), (1, [1] * 5)]
+    ("max_cohort", "sizes"),
+    [(8, [5]), (5, [5]), (4, [2, 3]), (3, [2, 3]), (2, [1, 2, 2]), (1, [1] * 5)],
 )
-def test_large_cohorts_are_split(max_cohort: int, sizes: list[int]) -> None:
+def test_large_cohorts_are_split_evenly(max_cohort: int, sizes: list[int]) -> None:
     runs = [student(method) for method in ("ce", "kd", "dkd", "dist", "cmkd")]
     (wave,) = cohorts(runs, max_cohort=max_cohort)
     assert [len(cohort.runs) for cohort in wave] == sizes
@@ -169,4 +170,16 @@ def test_no_runs_make_no_waves() -> None:
 def test_at_most_eight_students_share_a_step_unless_told() -> None:
     runs = [replace(KD_0, loss=KD(temperature=t)) for t in range(1, 18)]
     (wave,) = plan(runs, set(), {})
-    assert [len(cohort.runs) for cohort in wave] == [8, 8, 1]
+    assert [len(cohort.runs) for cohort in wave] == [5, 6, 6]
+
+
+def test_the_costliest_cohort_of_a_wave_is_first() -> None:
+    waves = plan([TEACHER, KD_0, KD_1, replace(DIST_0, trial=2)], set(), {})
+    costs = {(0,): 5.0, (1,): 7.0, (2,): 6.0}
+    ordered = largest_first(waves, lambda cohort: costs[tuple({r.trial for r in cohort.runs})])
+    assert [[cohort.runs[0].trial for cohort in wave] for wave in ordered] == [[0], [1, 2, 0]]
+
+
+def test_teachers_of_several_pairs_train_side_by_side() -> None:
+    teachers = [replace(TEACHER, network=name) for name in ("resnet56", "wrn_40_2", "vgg13")]
+    assert cohorts(teachers) == [[Cohort(tuple(teachers))]]

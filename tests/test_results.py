@@ -1,56 +1,15 @@
 """What tables and figures are made of: the finished runs with the keys of a grid."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from repro.errors import UserError
+from repro import results
 from repro.grid import Choice, expand
-from repro.profiles import PROFILES, Profile
-from repro.records import Records
-from repro.results import GridResults, everything, grid_results
+from repro.profiles import Profile
+from repro.results import everything
 from repro.spec import Precision, Run, key
-
-PAPER, DEMO = PROFILES["paper"], PROFILES["demo"]
-QUICK = replace(
-    PROFILES["quick"],
-    pairs={
-        "cifar-same": (("resnet20", "resnet8"),),
-        "cifar-different": (("resnet20", "resnet14"),),
-        "stronger-teacher": (("resnet14", "resnet8"), ("resnet20", "resnet8")),
-        "ablation": (("resnet20", "resnet8"),),
-    },
-    union=("cifar-same", "cifar-different"),
-)
-COLUMNS = ["run_id", "key", "dataset", "profile", "grid", "pair", "teacher", "student", "method"]
-
-
-def finished(*runs: Run, grid: str = "cifar") -> pd.DataFrame:
-    """Rows as tracking gives them: pair and method are those of the grid that trained them."""
-    rows = [
-        {
-            "run_id": f"id {number}",
-            "key": key(run),
-            "dataset": run.stream.dataset,
-            "profile": "quick",
-            "grid": grid,
-            "pair": run.pair,
-            "teacher": run.teacher.network if run.teacher else "",
-            "student": run.network,
-            "method": run.method,
-            "trial": run.trial,
-            "top1_last": 50.0 + number,
-        }
-        for number, run in enumerate(runs)
-    ]
-    return pd.DataFrame(rows, columns=[*COLUMNS, "trial", "top1_last"])
-
-
-def results_of(grid: str, profile: Profile, table: pd.DataFrame) -> GridResults:
-    return grid_results(grid, profile, Path("runs"), Path("data"), table)
+from tests.made_results import DEMO, PAPER, QUICK, finished, results_of
 
 
 @pytest.mark.parametrize("grid", ["cifar", "cifar-same", "stronger-teacher", "ablation"])
@@ -197,6 +156,17 @@ def test_planned_methods_are_rows_even_before_they_finish() -> None:
     assert methods == ["teacher", "ce", "kd", "dkd", "dist", "cmkd", "kd+ls"]
 
 
+def test_a_grid_is_expanded_once_for_all_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = results_of("cifar", QUICK, finished(*expand("cifar", QUICK)))
+    asked: list[str] = []
+    whole = results.expand
+    monkeypatch.setattr(results, "expand", lambda *given: asked.append(given[0]) or whole(*given))
+    for _ in range(3):
+        for part in found.parts:
+            found.methods(part)
+    assert asked == ["cifar-same", "cifar-different"]
+
+
 def test_students_and_teacher_of_a_pair() -> None:
     runs = expand("cifar", QUICK)
     found = results_of("cifar", QUICK, finished(*runs))
@@ -220,39 +190,19 @@ def test_only_small_profiles_are_marked() -> None:
     assert results_of("cifar", QUICK, finished()).marks == (QUICK.mark,)
 
 
-@pytest.fixture
-def on_disk(tmp_path: Path) -> GridResults:
-    """The demo's teacher with two epochs and test logits."""
-    run = expand("demo", DEMO)[0]
-    record = Records(tmp_path).of(key(run))
-    record.create(run, {})
-    for epoch in range(2):
-        record.append({"epoch": epoch, "metrics": {"test/top1": 40.0 + epoch, "lr": 0.05}})
-    np.savez(record.test_logits, logits=np.arange(20, dtype=np.float16).reshape(2, 10))
-    return grid_results("demo", DEMO, tmp_path, tmp_path, finished(run))
+def test_a_precision_of_which_nothing_can_be_finished_is_not_expanded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    whole = results.everything
 
+    def watched(grid: str, profile: Profile, choice: Choice) -> tuple[Run, ...]:
+        asked.append(choice.precision)
+        return whole(grid, profile, choice)
 
-def test_histories_are_a_row_an_epoch(on_disk: GridResults) -> None:
-    expected = pd.DataFrame(
-        {
-            "key": [key(on_disk.runs[0])] * 2,
-            "pair": [on_disk.runs[0].network] * 2,
-            "method": ["teacher"] * 2,
-            "trial": [0, 0],
-            "epoch": [0, 1],
-            "test_top1": [40.0, 41.0],
-            "lr": [0.05, 0.05],
-        }
-    )
-    pd.testing.assert_frame_equal(on_disk.histories, expected, check_dtype=False)
-
-
-def test_test_logits_are_read_in_float32_and_damage_is_told(on_disk: GridResults) -> None:
-    (run,) = on_disk.runs
-    logits = on_disk.test_logits(run)
-    assert logits.dtype == np.float32
-    assert logits.tolist() == np.arange(20).reshape(2, 10).tolist()
-    path = on_disk.record(run).test_logits
-    path.write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"test_logits\.npz cannot be read; remove .*run again"):
-        on_disk.test_logits(run)
+    monkeypatch.setattr(results, "everything", watched)
+    results_of("demo", DEMO, finished(*expand("demo", DEMO)))
+    assert asked == ["fp32"]
+    others = expand("demo", DEMO, Choice(precision="bf16"))
+    results_of("demo", DEMO, finished(*expand("demo", DEMO), *others))
+    assert asked == ["fp32", "fp32", "bf16"]

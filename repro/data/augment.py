@@ -3,8 +3,34 @@
 import torch
 from torch import Tensor
 
+from repro.spec import Augment
+
 SIZE = 32  # the side of an image
 PADDING = 4  # the field's recipe for CIFAR: He et al. 2016 (arXiv 1512.03385), section 4.2
+
+
+PLACES = 2 * PADDING + 1  # of a crop, in each direction
+
+
+def num_views(augment: Augment) -> int:
+    """How many views of an image there are: the augmentation is finite."""
+    return {"crop-flip": 2 * PLACES**2, "crop": PLACES**2, "none": 1}[augment]
+
+
+def view_numbers(offsets: Tensor, flips: Tensor, augment: Augment) -> Tensor:
+    """Each view's number in 0..num_views - 1: ``offsets`` [N, 2], ``flips`` [N] -> [N] int64."""
+    if augment == "none":
+        return torch.zeros(len(offsets), dtype=torch.int64)
+    places = offsets[:, 0] * PLACES + offsets[:, 1]
+    return 2 * places + flips if augment == "crop-flip" else places
+
+
+def view(number: int, augment: Augment) -> tuple[int, int, bool]:
+    """Row, column and flip of a view: the inverse of ``view_numbers``."""
+    if augment == "none":
+        return PADDING, PADDING, False
+    place, flip = divmod(number, 2) if augment == "crop-flip" else (number, 0)
+    return *divmod(place, PLACES), bool(flip)
 
 
 def pad(pixels: Tensor, pixels_each_side: int = PADDING) -> Tensor:

@@ -67,14 +67,22 @@ class CMKD:
             raise UserError(f"CMKD.spearman_share must be 0 to 1, not {self.spearman_share}")
 
     def __call__(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        share = self._spearman_shares(student, teacher, batch)  # [B]
+        share = self._spearman_shares(self.sample_difficulty(student, teacher, batch))  # [B]
         z_s, z_t = self._inputs(student.logits), self._inputs(teacher.logits.detach())  # [B, K]
-        terms = {"ce": self.ce_weight * F.cross_entropy(student.logits, batch.labels)}
+        parts: dict[str, tuple[Tensor, Tensor, Tensor]] = {}  # weights [B], what is correlated
         if self.weighting != "fixed" or self.spearman_share < 1:
-            terms["pearson"] = self.kd_weight * ((1 - share) * self._pearson_loss(z_s, z_t)).mean()
+            parts["pearson"] = 1 - share, self._values(z_s), self._values(z_t)
         if self.weighting != "fixed" or self.spearman_share > 0:
-            terms["spearman"] = self.kd_weight * (share * self._spearman_loss(z_s, z_t)).mean()
-        return terms
+            parts["spearman"] = share, *self._ranks(z_s, z_t)
+        # stacked, as two correlations at once are half the operations: [terms, B], [terms, B, K]
+        weights, of_student, of_teacher = map(torch.stack, zip(*parts.values(), strict=True))
+        losses = 1 - pearson(of_student, of_teacher, dim=-1)  # L_P and L_S
+        terms = dict(zip(parts, self.kd_weight * (weights * losses).mean(-1), strict=True))
+        if self.intra_class and "pearson" in parts:
+            weight, values_s, values_t = parts["pearson"]
+            intra = weight.mean() * (1 - pearson(values_s, values_t, dim=0).mean())
+            terms["pearson"] = terms["pearson"] + self.kd_weight * intra
+        return {"ce": self.ce_weight * F.cross_entropy(student.logits, batch.labels)} | terms
 
     def sample_difficulty(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         """d [B] in [0, 1], detached."""
@@ -82,20 +90,18 @@ class CMKD:
 
     def diagnostics(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Mean weights of the two terms (0-d), and the counts of d in 20 equal bins of [0, 1]."""
-        share = self._spearman_shares(student, teacher, batch).mean()
         d = self.sample_difficulty(student, teacher, batch)  # [B]
-        edges = (d * DIFFICULTY_BINS).long().clamp(max=DIFFICULTY_BINS - 1)  # 1 is in the last bin
-        bins = torch.arange(DIFFICULTY_BINS, device=d.device)
-        counts = (edges.unsqueeze(1) == bins).sum(0).to(d.dtype)  # torch.histc is not deterministic
+        share = self._spearman_shares(d).mean()
+        bins = torch.arange(DIFFICULTY_BINS, dtype=d.dtype, device=d.device)
+        places = (d * DIFFICULTY_BINS).floor().clamp(max=DIFFICULTY_BINS - 1)  # 1 is in the last
+        counts = (places.unsqueeze(1) == bins).sum(0, dtype=d.dtype)  # histc is not deterministic
         return {"weight/pearson": 1 - share, "weight/spearman": share, "difficulty": counts}
 
-    def _spearman_shares(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+    def _spearman_shares(self, d: Tensor) -> Tensor:
         """The Spearman term's weight for each image [B]; the Pearson term has the rest."""
         if self.weighting == "fixed":
-            return student.logits.new_full(batch.labels.shape, self.spearman_share)
-        share = self.sample_difficulty(student, teacher, batch)
-        if self.hard_samples_lean_on == "pearson":
-            share = 1 - share
+            return torch.full_like(d, self.spearman_share)
+        share = 1 - d if self.hard_samples_lean_on == "pearson" else d
         return share if self.weighting == "dynamic" else share.mean().expand_as(share)
 
     def _inputs(self, logits: Tensor) -> Tensor:
@@ -104,18 +110,15 @@ class CMKD:
     def _probabilities(self, z: Tensor) -> Tensor:
         return F.softmax(z / self.temperature, dim=1)
 
-    def _pearson_loss(self, z_s: Tensor, z_t: Tensor) -> Tensor:
-        """L_P [B]"""
-        if self.pearson_input == "probabilities":
-            z_s, z_t = self._probabilities(z_s), self._probabilities(z_t)
-        loss = 1 - pearson(z_s, z_t, dim=1)
-        return loss + (1 - pearson(z_s, z_t, dim=0).mean()) if self.intra_class else loss
+    def _values(self, z: Tensor) -> Tensor:
+        """What L_P correlates [B, K]."""
+        return self._probabilities(z) if self.pearson_input == "probabilities" else z
 
-    def _spearman_loss(self, z_s: Tensor, z_t: Tensor) -> Tensor:
-        """L_S [B]"""
+    def _ranks(self, z_s: Tensor, z_t: Tensor) -> tuple[Tensor, Tensor]:
+        """What L_S correlates [B, K]."""
         ranked_s, ranked_t = z_s, z_t
         if self.rank_input == "probabilities":
             ranked_s, ranked_t = self._probabilities(z_s), self._probabilities(z_t)
         # the exact ranks are those of z~ either way: a softmax that underflows would tie classes
         ranks_t = self.soft_rank(ranked_t) if self.teacher_rank == "soft" else hard_rank(z_t)
-        return 1 - pearson(self.soft_rank(ranked_s), ranks_t, dim=1)
+        return self.soft_rank(ranked_s), ranks_t

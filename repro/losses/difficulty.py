@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.losses.soft_rank import hard_rank
+from repro.losses.soft_rank import sign_sums
 
 Difficulty = Literal[
     "teacher_entropy_rank",
@@ -34,27 +34,30 @@ def difficulty(
         case "teacher_entropy_rank":
             return _scaled_rank(_entropy(teacher_logits))
         case "teacher_entropy":
-            return _entropy(teacher_logits) / math.log(teacher_logits.shape[1])
+            return _entropy_share(teacher_logits)
         case "label_probability":
             p = F.softmax(teacher_logits, dim=1)
             return 1 - p.gather(1, labels.unsqueeze(1)).squeeze(1)
         case "teacher_cross_entropy":
             return _scaled_value(F.cross_entropy(teacher_logits, labels, reduction="none"))
         case "student_entropy":
-            return _entropy(student_logits) / math.log(student_logits.shape[1])
+            return _entropy_share(student_logits)
 
 
 def _entropy(logits: Tensor) -> Tensor:
-    """[B, K] -> [B] in nats, at most log K."""
+    """[B, K] -> [B] in nats; rounding may leave [0, log K]."""
     log_p = F.log_softmax(logits, dim=1)
-    entropy = -(log_p.exp() * log_p).sum(1)
-    return entropy.clamp(min=0.0, max=math.log(logits.shape[1]))  # rounding leaves the interval
+    return -(log_p.exp() * log_p).sum(1)
+
+
+def _entropy_share(logits: Tensor) -> Tensor:
+    """H / log K"""
+    return (_entropy(logits) / math.log(logits.shape[1])).clamp(0, 1)
 
 
 def _scaled_rank(values: Tensor) -> Tensor:
     """(rank - 1) / (B - 1), written about its centre: the mean is 1/2 always, as for B = 1."""
-    count = values.shape[0]
-    return 0.5 + (hard_rank(values) - (count + 1) / 2) / max(count - 1, 1)
+    return 0.5 + sign_sums(values) / (2 * max(values.shape[0] - 1, 1))
 
 
 def _scaled_value(values: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ class Loss(Protocol):
     """A frozen dataclass of hyper-parameters that maps a batch to weighted scalar terms.
 
     The objective is the sum of the terms; each is logged under its name. A loss whose ``__call__``
-    ignores the teacher sets the class attribute ``uses_teacher = False``. Optional methods:
+    ignores the teacher sets the class attribute ``uses_teacher = False``; one that reads more of it
+    than its logits sets ``uses_features = True``. Optional methods:
 
     - ``at_epoch(epoch) -> Loss``: the loss of that epoch (counted from 0), for warm-ups;
     - ``diagnostics(student, teacher, batch) -> dict[str, Tensor]``: detached numbers to log beside

@@ -39,6 +39,10 @@ class Standardized:
     def uses_teacher(self) -> bool:
         return getattr(self.loss, "uses_teacher", True)
 
+    @property
+    def uses_features(self) -> bool:
+        return getattr(self.loss, "uses_features", False)
+
     def __call__(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         terms = self.loss(_standardized(student), _standardized(teacher), batch)
         return terms | {"ce": self.ce_weight * F.cross_entropy(student.logits, batch.labels)}

@@ -7,9 +7,10 @@ read by position. Each network maps images [B, 3, 32, 32] to ``Outputs``, and it
 
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.errors import choose
@@ -78,3 +79,29 @@ def count_macs(name: str, num_classes: int = 100) -> int:
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         construct(num_classes).eval()(torch.empty(1, 3, 32, 32))
     return counter.get_total_flops() // 2  # the counter takes two operations a multiply-accumulate
+
+
+@cache
+def count_activations(name: str) -> int:
+    """Elements that a network's leaf modules put out for one image, counted as ``count_macs``."""
+    with torch.device("meta"):
+        return activation_elements(_constructor(name)(100), torch.empty(1, 3, 32, 32))
+
+
+@torch.no_grad()
+def activation_elements(model: nn.Module, images: Tensor) -> int:
+    """Elements of the outputs of every leaf module but identities, for ``images`` [B, 3, H, W]."""
+    counted = 0
+
+    def count(_module: nn.Module, _given: Any, output: Tensor) -> None:
+        nonlocal counted
+        counted += output.numel()
+
+    leaves = [m for m in model.modules() if not any(m.children())]
+    hooks = [
+        leaf.register_forward_hook(count) for leaf in leaves if not isinstance(leaf, nn.Identity)
+    ]
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    return counted

@@ -23,9 +23,9 @@ def bottleneck_block(channels_in: int, channels_out: int, stride: int) -> Residu
     inner = channels_out // 4
     residual = nn.Sequential(
         conv_bn(channels_in, inner, kernel=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         conv_bn(inner, inner, stride=stride),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         conv_bn(inner, channels_out, kernel=1),
     )
     return ResidualBlock(residual, shortcut(channels_in, channels_out, stride))

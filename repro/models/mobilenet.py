@@ -37,9 +37,9 @@ def inverted_residual(
     inner = channels_in * expansion
     residual = nn.Sequential(
         conv_bn(channels_in, inner, kernel=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         conv_bn(inner, inner, stride=stride, groups=inner),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         conv_bn(inner, channels_out, kernel=1),
     )
     if stride == 1 and channels_in == channels_out:
@@ -70,7 +70,7 @@ class MobileNetV2(nn.Module):
         super().__init__()
         self.stem = conv_bn(3, STEM, stride=2)  # [B, 16, 16, 16]
         self.stages = nn.ModuleList(_stages())  # [B, 160, 2, 2]
-        self.head = nn.Sequential(conv_bn(STAGES[-1][1], HEAD, kernel=1), nn.ReLU())
+        self.head = nn.Sequential(conv_bn(STAGES[-1][1], HEAD, kernel=1), nn.ReLU(inplace=True))
         self.classifier = Classifier(HEAD, num_classes)
 
     def forward(self, images: Tensor) -> Outputs:

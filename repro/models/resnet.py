@@ -32,7 +32,7 @@ def basic_block(channels_in: int, channels_out: int, stride: int) -> ResidualBlo
     """Two 3x3 convolutions."""
     residual = nn.Sequential(
         conv_bn(channels_in, channels_out, stride=stride),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         conv_bn(channels_out, channels_out),
     )
     return ResidualBlock(residual, shortcut(channels_in, channels_out, stride))

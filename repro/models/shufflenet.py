@@ -26,10 +26,10 @@ def _branch_v1(channels_in: int, channels_out: int, stride: int) -> nn.Sequentia
     groups = 1 if channels_in == STEM else GROUPS
     return nn.Sequential(
         conv_bn(channels_in, inner, kernel=1, groups=groups),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.ChannelShuffle(groups),
         conv_bn(inner, inner, stride=stride, groups=inner),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         conv_bn(inner, channels_out, kernel=1, groups=GROUPS),
     )
 
@@ -69,7 +69,7 @@ class UnitV2(nn.Module):
         half = channels // 2
         self.branch = nn.Sequential(
             conv_bn(half, half, kernel=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             conv_bn(half, half, groups=half),
             conv_bn(half, half, kernel=1),
         )
@@ -92,7 +92,7 @@ class DownUnitV2(nn.Module):
         )
         self.right = nn.Sequential(
             conv_bn(channels_in, half, kernel=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             conv_bn(half, half, stride=2, groups=half),
             conv_bn(half, half, kernel=1),
         )
@@ -128,5 +128,5 @@ def shuffle_v2(num_classes: int) -> StagedNetwork:
     ``preactivations`` have the channel order of ``features``; RepDistiller's are not shuffled.
     """
     stages = _stages(V2_WIDTHS, DownUnitV2, UnitV2)
-    head = nn.Sequential(conv_bn(V2_WIDTHS[-1], V2_HEAD, kernel=1), nn.ReLU())
+    head = nn.Sequential(conv_bn(V2_WIDTHS[-1], V2_HEAD, kernel=1), nn.ReLU(inplace=True))
     return StagedNetwork(stages, Classifier(V2_HEAD, num_classes), head)

@@ -6,7 +6,13 @@ before the last stage is only for 64-pixel images, so on CIFAR the last stage wo
 
 from torch import nn
 
-from repro.models.layers import Classifier, StagedNetwork, init_classifier, init_convolutions
+from repro.models.layers import (
+    BatchNorm,
+    Classifier,
+    StagedNetwork,
+    init_classifier,
+    init_convolutions,
+)
 
 WIDTHS = (64, 128, 256, 512, 512)
 POOLED_BEFORE = (False, True, True, True, False)
@@ -16,8 +22,8 @@ def _stage(channels_in: int, channels_out: int, *, convolutions: int, pool: bool
     """A max-pool if ``pool``, then 3x3 convolutions (with bias) + BatchNorm, a ReLU between two."""
     layers: list[nn.Module] = [nn.MaxPool2d(2)] if pool else []
     for i in range(convolutions):
-        layers += [] if i == 0 else [nn.ReLU()]
-        layers += [nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.BatchNorm2d(channels_out)]
+        layers += [] if i == 0 else [nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(channels_in, channels_out, 3, padding=1), BatchNorm(channels_out)]
         channels_in = channels_out
     return nn.Sequential(*layers)
 

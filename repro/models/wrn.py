@@ -6,7 +6,7 @@ Zagoruyko & Komodakis 2016, arXiv 1605.07146; RepDistiller models/wrn.py at b84f
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.models.layers import Classifier, blocks, conv, init_convolutions
+from repro.models.layers import BatchNorm, Classifier, blocks, conv, init_convolutions
 from repro.outputs import Outputs
 
 
@@ -16,11 +16,13 @@ class PreactBlock(nn.Module):
     Where the channels change, the shortcut is a 1x1 convolution of the activated input.
     """
 
+    norms = (("conv1", "bn2"),)  # bn2 alone reads conv1, so a teacher can fold them
+
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(channels_in)
+        self.bn1 = BatchNorm(channels_in)
         self.conv1 = conv(channels_in, channels_out, stride=stride)
-        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.bn2 = BatchNorm(channels_out)
         self.conv2 = conv(channels_out, channels_out)
         self.project = (
             None
@@ -32,7 +34,7 @@ class PreactBlock(nn.Module):
         """The normalised input (the pre-activation of ``maps``) and the output."""
         before = self.bn1(maps)
         activated = F.relu(before)
-        residual = self.conv2(F.relu(self.bn2(self.conv1(activated))))
+        residual = self.conv2(F.relu(self.bn2(self.conv1(activated)), inplace=True))
         shortcut = maps if self.project is None else self.project(activated)
         return before, shortcut + residual
 
@@ -68,7 +70,7 @@ class WideResNet(nn.Module):
                 PreactStage(*blocks(PreactBlock, (second, third), n=n, stride=2)),  # 8 x 8
             ]
         )
-        self.bn = nn.BatchNorm2d(third)
+        self.bn = BatchNorm(third)
         self.classifier = Classifier(third, num_classes)
 
     def forward(self, images: Tensor) -> Outputs:

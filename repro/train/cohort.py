@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from repro.data.batches import TrainingImages, batches
-from repro.outputs import Batch, Outputs
+from repro.data.batches import TrainingImages, epoch_views, parts
+from repro.train.step import CohortStep
 from repro.train.student import Evaluation, Student
 
 Metrics = dict[str, float | list[float]]
-Teacher = Callable[[Batch], Outputs]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class EpochReport:
 
 def train_cohort(
     students: Sequence[Student],
-    teacher: Teacher,
+    step: CohortStep,
     data: CohortData,
     trial: int,
     *,
@@ -49,33 +48,26 @@ def train_cohort(
 ) -> Iterator[EpochReport]:
     """Train every student on the same batches; yield one EpochReport per epoch.
 
-    All students share the stream of the first. A student with a non-finite metric leaves the
+    ``step`` (``make_cohort_step``) knows the teacher and the images. All students share the stream
+    of the first. A student with a non-finite metric leaves the
     cohort, its neighbours go on as if alone. ``tick`` runs before every step and may raise to stop:
     the epoch in progress then leaves no trace outside the students.
     """
-    active, stream = list(students), students[0].run.stream
-    step = make_cohort_step(teacher)
+    active, stream, count = list(students), students[0].run.stream, len(data.training.labels)
     for epoch in range(first_epoch, stream.epochs):
         for student in active:
             student.begin_epoch(epoch)
-        for batch in batches(data.training, stream, trial, epoch):
-            tick()
-            step(active, batch)
+        step.begin(active, epoch_views(stream, trial, epoch, count))
+        try:
+            for part in parts(count, stream.batch_size):
+                tick()
+                step(part)
+        finally:
+            step.end()
         report = EpochReport(
-            epoch, {s.key: s.end_epoch(epoch, data.evaluation, tick) for s in active}
+            epoch, {s.key: s.end_epoch(epoch, count, data.evaluation, tick) for s in active}
         )
         active = [student for student in active if not report.not_finite(student.key)]
         yield report
         if not active:
             return
-
-
-def make_cohort_step(teacher: Teacher) -> Callable[[Sequence[Student], Batch], None]:
-    """The teacher once, then each student: the one place for compiling, capture and streams."""
-
-    def step(students: Sequence[Student], batch: Batch) -> None:
-        outputs = teacher(batch)
-        for student in students:
-            student.learn(batch, outputs)
-
-    return step

@@ -19,28 +19,36 @@ class Student:
 
     def __init__(self, run: Run, model: nn.Module) -> None:
         self.run, self.key, self.model = run, key(run), model
+        self.rate = next(model.parameters()).new_tensor(run.optim.lr)
         self.optimizer = torch.optim.SGD(
             model.parameters(),
-            lr=run.optim.lr,
+            lr=self.rate,
             momentum=run.optim.momentum,
             weight_decay=run.optim.weight_decay,
+            fused=True,  # two kernels an update, and the rate is read when they run
         )
+        for parameter in model.parameters():  # zeros: the first step is like every other
+            momentum = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            self.optimizer.state[parameter]["momentum_buffer"] = momentum
         self.loss: Loss = run.loss
         self.sums: dict[str, Tensor] = {}
-        self.images = 0
         self.test_logits: Tensor | None = None
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the epoch's learning rate and loss (warm-ups)."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.run.optim, epoch)
+        self.rate.fill_(learning_rate(self.run.optim, epoch))
         at_epoch = getattr(self.run.loss, "at_epoch", None)
         self.loss = at_epoch(epoch) if at_epoch else self.run.loss
-        self.sums, self.images = {}, 0
+        for total in self.sums.values():
+            total.zero_()
         self.model.train()
 
     def learn(self, batch: Batch, teacher: Outputs) -> None:
-        """One step of gradient descent on the sum of the loss's terms."""
+        """One step of gradient descent on the sum of the loss's terms.
+
+        It can be recorded and replayed: nothing waits for the device, and what lasts longer than
+        the step is changed in place.
+        """
         with autocast(batch.images.device, self.run.precision):
             outputs: Outputs = self.model(batch.images)
         terms = self.loss(outputs, teacher, batch)
@@ -62,21 +70,22 @@ class Student:
         if diagnostics:
             values |= diagnostics(outputs, teacher, batch)
         for name, value in values.items():  # histograms count images, means weigh by the batch
-            weighted = value if value.dim() else value * size
-            self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
-        self.images += size
+            weight = 1 if value.dim() else size
+            if name not in self.sums:
+                self.sums[name] = torch.zeros_like(value)
+            self.sums[name].add_(value, alpha=weight)
 
     def end_epoch(
-        self, epoch: int, evaluation: Evaluation, tick: Callable[[], None]
+        self, epoch: int, num_images: int, evaluation: Evaluation, tick: Callable[[], None]
     ) -> dict[str, float | list[float]]:
-        """The epoch's means and the test scores: the one host sync of the epoch.
+        """The means over the epoch's ``num_images`` and the test scores: its one host sync.
 
         Before the last evaluation the parameters are rounded to half precision, the form in which
         they are stored: the reported accuracy is that of the stored network.
         """
         if epoch == self.run.stream.epochs - 1:
             round_to_half(self.model)
-        values = {n: s if s.dim() else s / self.images for n, s in self.sums.items()}
+        values = {n: s.clone() if s.dim() else s / num_images for n, s in self.sums.items()}
         values |= self.evaluate(evaluation, tick)
         flat = torch.cat([value.float().reshape(-1) for value in values.values()]).tolist()
         metrics: dict[str, float | list[float]] = {}
@@ -90,23 +99,32 @@ class Student:
         self.test_logits, labels = predict(self.model, evaluation(), self.run.precision, tick)
         return scores(self.test_logits, labels)
 
+    def tensors(self) -> list[Tensor]:
+        """All that a step changes."""
+        momenta = [self.optimizer.state[p]["momentum_buffer"] for p in self.model.parameters()]
+        return [
+            *self.model.parameters(),
+            *self.model.buffers(),
+            *momenta,
+            *self.sums.values(),
+        ]
+
     def state(self) -> dict[str, Tensor]:
         """Everything that the next epoch depends on: weights, buffers, momentum."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for name, parameter in self.model.named_parameters():
-            momentum = self.optimizer.state[parameter].get("momentum_buffer")
-            if momentum is not None:
-                state[f"momentum.{name}"] = momentum
+            state[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
         return state
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``state``. Raises RuntimeError where names or shapes do not fit."""
         self.model.load_state_dict(_below("model.", state))
         momentum = _below("momentum.", state)
-        for name, parameter in self.model.named_parameters():
-            if name in momentum:
-                buffer = torch.empty_like(parameter).copy_(momentum[name])
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer
+        parameters = dict(self.model.named_parameters())
+        if momentum.keys() != parameters.keys():
+            raise RuntimeError("momentum and parameters differ in their names")
+        for name, parameter in parameters.items():
+            self.optimizer.state[parameter]["momentum_buffer"].copy_(momentum[name])
 
 
 def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

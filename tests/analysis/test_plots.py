@@ -74,7 +74,11 @@ def test_the_profile_is_marked_on_the_figure_itself():
 def test_training_curves_show_all_trials_their_mean_and_the_drops(ax, histories):
     assert plots.training_curves(ax, histories, [1, 3]) is ax
     thick = [line for line in ax.lines if line.get_linewidth() == 2.0]
-    assert len(ax.lines) == 2 * (3 + 1) + 2
+    assert len(ax.lines) == 2 + 2  # means and drops
+    thin = [collection.get_segments() for collection in ax.collections]  # one artist a method
+    assert [len(segments) for segments in thin] == [3, 3]
+    assert thin[0][2].tolist() == [[0, 2], [1, 12], [2, 22], [3, 32]]
+    assert ax.get_ylim()[1] >= 37
     assert thick[0].get_label() == "ce (n=3)"
     assert thick[0].get_ydata() == pytest.approx([1, 11, 21, 31])
     assert thick[1].get_color() == palette.colour_of("kd")
@@ -86,6 +90,27 @@ def test_the_mean_curve_ends_with_the_shortest_run(ax, histories):
     plots.training_curves(ax, cut)
     mean = next(line for line in ax.lines if line.get_label() == "kd (n=3)")
     assert np.isnan(mean.get_ydata()[-1])
+    assert ax.get_ylim()[1] >= 37  # of the others
+
+
+@pytest.mark.parametrize(("methods", "beside"), [(11, False), (12, True), (40, True)])
+def test_panels_share_a_legend_which_stands_beside_them_if_it_is_long(methods, beside):
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for ax in axes:
+        for i in range(methods):
+            ax.plot([0, 1], [i, i], label=f"cmkd/variant-{i}")
+        plots.training_curves(ax, pd.DataFrame(columns=["key", "method", "epoch"]), [1])
+    plots.one_legend(figure, axes)
+    figure.draw_without_rendering()
+    assert [ax.get_legend() is None for ax in axes] == [beside, True]
+    assert len(figure.legends) == beside
+    for legend in figure.legends:
+        found = legend.get_window_extent()
+        assert found.x0 > axes[1].get_window_extent().x1
+        assert found.x1 <= figure.bbox.x1
+        assert found.y0 >= 0
+        assert found.y1 <= figure.bbox.y1
 
 
 def test_weights_over_epochs(ax):
@@ -93,7 +118,7 @@ def test_weights_over_epochs(ax):
         {"key": "r", "term": ["pearson", "spearman"] * 2, "epoch": [0, 0, 1, 1], "weight": 0.5}
     )
     assert plots.weights_over_epochs(ax, frame) is ax
-    assert [line.get_color() for line in ax.lines[1::2]] == list(palette.TERM_COLOURS.values())
+    assert [line.get_color() for line in ax.lines] == list(palette.TERM_COLOURS.values())
 
 
 def test_accuracy_by_teacher_sorts_and_bands(ax):

@@ -36,6 +36,7 @@ def test_the_commands_are_known() -> None:
         "figures",
         "sync",
         "ui",
+        "bench",
     }
 
 
@@ -72,17 +73,21 @@ def test_the_options_of_run_are_frozen() -> None:
         "--max-cohort",
         "--device",
         "--precision",
+        "--teacher",
         "--held-out",
         "--runs-dir",
         "--data",
         "--max-time",
+        "--engine",
     }
-    only_run = {"--data", "--max-time"}
+    only_run = {"--data", "--max-time", "--engine"}
     of_plan = {name for p in cli.plan.params if isinstance(p, click.Option) for name in p.opts}
     assert of_plan == options - only_run
 
 
-@pytest.mark.parametrize("path", [path for path in commands() if path[0] != "data"], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [path for path in commands() if path[0] not in ("data", "bench")], ids=" ".join
+)
 def test_every_command_on_runs_takes_their_directory(path: tuple[str, ...]) -> None:
     assert any("--runs-dir" in parameter.opts for parameter in commands()[path].params)
 

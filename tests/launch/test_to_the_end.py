@@ -53,7 +53,7 @@ def test_cohorts_of_one_give_the_same_bits_as_one_of_five(
 ) -> None:
     ticks = count_ticks(monkeypatch)
     ran = run_demo(with_teacher, max_cohort=1)
-    assert "[5/5] resnet14:resnet8 trial 0: cmkd" in ran.output
+    assert "[5/5] resnet14:resnet8 trial 0: ce" in ran.output  # the least work: no teacher
     assert ticks.count >= 5 * 3 * (tiny.STEPS + 1)
     assert tiny.results(GRID, with_teacher) == tiny.results(GRID, demo[0])
 
@@ -98,3 +98,27 @@ def test_too_little_time_for_one_epoch_is_said(runs_dir: Path) -> None:
     assert ran.code == 0
     assert "not even one epoch fits (the time of --max-time is up)" in ran.output
     assert states(runs_dir) == ["STOPPED"] + [None] * 5
+
+
+def test_the_teacher_can_be_looked_up(demo: tuple[Path, Ran], with_teacher: Path) -> None:
+    ran = run_demo(with_teacher, teacher="bank")
+    assert ran.code == 0
+    assert "teacher bank of resnet14: made (81 views) in " in ran.output
+    assert states(with_teacher) == ["FINISHED"] * 6
+    words = [tiny.record(run, with_teacher).read_json("environment.json") for run in GRID]
+    assert [word["teacher_outputs"] for word in words] == ["none", "none", *["bank"] * 4]
+    found, live = tiny.results(GRID, with_teacher), tiny.results(GRID, demo[0])
+    assert found["ce 0"] == live["ce 0"]
+    assert found["kd 0"] != live["kd 0"]
+
+
+def test_time_that_made_views_of_a_bank_was_not_lost(
+    with_teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = tiny.Ticks(9, limits.OutOfTime("the time of --max-time is up"))
+    monkeypatch.setattr(limits.Limits, "tick", lambda self: ticks())  # noqa: ARG005
+    ran = run_demo(with_teacher, teacher="bank")
+    assert ran.code == 0
+    assert "the time of --max-time is up; give the same command again to go on" in ran.output
+    assert len(list(with_teacher.glob("banks/*/view_*"))) == 4
+    assert states(with_teacher) == ["FINISHED"] + [None] * 5

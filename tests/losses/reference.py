@@ -24,7 +24,8 @@ def random_pair(batch: int = 8, classes: int = 10, seed: int = 0) -> tuple[Tenso
 
 
 def batch_of(labels: Tensor) -> Batch:
-    return Batch(torch.zeros(len(labels), 3, 1, 1), labels, torch.arange(len(labels)))
+    indices = torch.arange(len(labels))
+    return Batch(torch.zeros(len(labels), 3, 1, 1), labels, indices, torch.zeros_like(indices))
 
 
 def terms(loss: Loss, student: Tensor, teacher: Tensor, batch: Batch) -> dict[str, float]:

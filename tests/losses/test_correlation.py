@@ -56,12 +56,35 @@ def test_a_constant_row_has_correlation_and_gradient_zero(value: float, dtype: t
         assert all(grad is None or not grad.any() for grad in grads)
 
 
+@pytest.mark.parametrize("classes", [10, 100, 1000])
+def test_a_row_that_departs_by_rounding_counts_as_constant(classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    eps = torch.finfo(torch.float32).eps
+    x = 0.1 * (1 + eps * torch.randint(-2, 3, (4, classes), generator=generator))
+    other = torch.randn(4, classes, generator=generator)
+    assert x.std(dim=1).min() > 0
+    assert not pearson(x.requires_grad_(), other, dim=1).any()
+    assert not torch.autograd.grad(pearson(other, x, dim=1).sum(), x)[0].any()
+
+
+def test_one_departing_entry_in_a_thousand_is_no_rounding() -> None:
+    x = torch.ones(1, 1000)
+    x[0, 3] += 1e-4
+    torch.testing.assert_close(pearson(x, x.square(), dim=1), torch.ones(1))
+
+
 def test_pearson_gradcheck() -> None:
     a, b = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for dim in (0, 1):
         assert torch.autograd.gradcheck(
             lambda x, y, dim=dim: pearson(x, y, dim=dim), (a.requires_grad_(), b.requires_grad_())
         )
+
+
+@pytest.mark.parametrize("eps", [1e-7, 0.5])
+def test_zscore_gradcheck(eps: float) -> None:
+    z = torch.randn(3, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: zscore(x, eps), z.requires_grad_())
 
 
 def test_zscore_equals_a_loop_and_scipy() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from repro.errors import UserError
 from repro.losses import LOSSES, METHODS, TYPES, Loss, method_name, named
 from repro.outputs import Outputs
+from tests.losses.operations import Operations
 from tests.losses.reference import batch_of, gradient, random_pair, terms, total
 from tests.losses.variants import ALL, CMKD_VARIANTS, METHOD_LOSSES
 
@@ -116,6 +117,39 @@ def test_weights_scale_their_terms(loss: Loss) -> None:
     student, teacher, batch = random_pair()
     before, after = (terms(x, student, teacher, batch) for x in (loss, heavier))
     assert after == pytest.approx(before | {"ce": 3 * before["ce"]})
+
+
+@every_loss
+def test_no_value_is_read_on_the_host(loss: Loss) -> None:
+    """On device meta a tensor has no values: reading one fails, as in a CUDA graph's capture."""
+    student = torch.randn(6, 10, device="meta", requires_grad=True)
+    teacher = torch.randn(6, 10, device="meta")
+    batch = batch_of(torch.zeros(6, dtype=torch.int64))
+    batch = dataclasses.replace(batch, labels=batch.labels.to("meta"))
+    total(loss, student, teacher, batch).backward()
+    assert student.grad is not None
+    diagnostics = getattr(loss, "diagnostics", None)
+    if diagnostics:
+        logged = diagnostics(Outputs(student.detach()), Outputs(teacher), batch)
+        assert all(value.device.type == "meta" for value in logged.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "most"), [("ce", 12), ("kd", 30), ("dkd", 72), ("dist", 66), ("cmkd", 92)]
+)
+def test_a_step_takes_few_operations(method: str, most: int) -> None:
+    """Most of them are a small kernel on a GPU, where the convolutions of a step are few."""
+    student, teacher, batch = random_pair(batch=64, classes=100)
+    student, teacher = student.float().requires_grad_(), teacher.float()
+    loss = named(method)
+    with Operations() as step:
+        total(loss, student, teacher, batch).backward()
+    assert len(step.names) <= most
+    diagnostics = getattr(loss, "diagnostics", None)
+    if diagnostics:
+        with torch.no_grad(), Operations() as logging:
+            diagnostics(Outputs(student), Outputs(teacher), batch)
+        assert len(logging.names) <= 20
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.store.entities import PagedList
 
-from repro import tracking
+from repro import view
 from repro.records import Records
 from repro.spec import key
 from repro.tracking import load_results, tracking_uri, write_summary
@@ -18,7 +18,7 @@ from tests.tracking.mirror import KD, RUNS, record_of, shorten, sync
 
 def test_results_are_the_complete_runs_with_their_types(mirrored: Records) -> None:
     results = load_results(mirrored.runs_dir)
-    assert list(results) == ["run_id", *tracking.TAGS, "top1_last", "top1_best", "top1_last10"]
+    assert list(results) == ["run_id", *view.TAGS, "top1_last", "top1_best", "top1_last10"]
     assert set(results["key"]) == {key(run) for run in RUNS}
     assert results["trial"].dtype == np.int64
     assert {results[f"top1_{name}"].dtype for name in ("last", "best", "last10")} == {
@@ -76,3 +76,28 @@ def test_a_summary_is_rewritten_in_place(runs_dir: Path) -> None:
     assert {run.info.status for run in found} == {"FINISHED"}
     assert {run.info.run_name for run in found} == {"a:b kd", "a:b kd+ls"}
     assert len(load_results(runs_dir)) == 0
+
+
+def test_a_summary_that_is_the_same_is_left_alone(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = {"pair": "a:b", "profile": "demo", "mean": 70.1, "n": 2, "published": float("nan")}
+    table = pd.DataFrame([cell | {"method": method} for method in ("kd", "dkd", "cmkd")])
+    write_summary(runs_dir, "demo", table, "")
+    changed = table.assign(mean=[70.1, 70.2, 70.1])[:2]
+    made: list[str] = []
+    create_run = MlflowClient.create_run
+
+    def watched(*given: Any, **named: Any) -> Any:
+        made.append(named["run_name"])
+        return create_run(*given, **named)
+
+    monkeypatch.setattr(MlflowClient, "create_run", watched)
+    write_summary(runs_dir, "demo", table, "")
+    assert made == []
+    write_summary(runs_dir, "demo", changed, "")
+    assert made == ["a:b dkd"]
+    client = MlflowClient(tracking_uri(runs_dir))
+    found = client.search_runs([client.get_experiment_by_name("demo summary").experiment_id])
+    shown = {run.data.tags["method"]: run.data.metrics["mean"] for run in found}
+    assert shown == {"kd": 70.1, "dkd": 70.2}

@@ -7,17 +7,18 @@ import numpy as np
 import safetensors.torch
 from mlflow import MlflowClient
 
-from repro import tracking
+from repro import view
 from repro.records import Records
 from repro.spec import key
-from repro.tracking import experiment_name, tracking_uri
+from repro.tracking import tracking_uri
+from repro.view import experiment_name
 from tests import tiny
 from tests.tracking.mirror import COMMIT, KD, RUNS, record_of, stored
 
 
 def test_tags_name_the_run(mirrored: Records) -> None:
     tags = stored(mirrored).data.tags
-    assert {name: tags[name] for name in tracking.TAGS} == {
+    assert {name: tags[name] for name in view.TAGS} == {
         "key": key(KD),
         "dataset": "digits",
         "profile": "demo",

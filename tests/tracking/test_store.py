@@ -3,7 +3,6 @@
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from repro.errors import UserError
+from repro.live import Resilient
 from repro.records import Record, Records
-from repro.tracking import Resilient, open_store, tracking_uri
-from tests import tiny
+from repro.tracking import open_store, tracking_uri
 from tests.tracking.mirror import record_of
 
 
@@ -75,18 +74,14 @@ def test_a_failing_store_does_not_stop_training_and_is_told_once(trained: Path) 
     assert lines == ["MLflow: gone; training goes on, `repro sync` adds what is missing"]
 
 
+def test_an_error_without_words_is_told_by_its_name(trained: Path) -> None:
+    lines: list[str] = []
+    tracker = Resilient(Unreachable(TimeoutError()), lines.append)  # type: ignore[arg-type]
+    assert not tracker.update(record_of(Records(trained)))
+    assert lines == ["MLflow: TimeoutError; training goes on, `repro sync` adds what is missing"]
+
+
 def test_what_is_no_fault_of_the_store_is_not_hidden(trained: Path) -> None:
     tracker = Resilient(Unreachable(UserError("damaged")), print)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="damaged"):
         tracker.update(record_of(Records(trained)))
-
-
-def test_training_with_a_store_that_fails_gives_the_same_results(tmp_path: Path) -> None:
-    run = replace(tiny.TEACHER, trial=3)
-    lines: list[str] = []
-    errors = [OSError(f"{i}") for i in range(99)]
-    tracker = Resilient(Unreachable(*errors), lines.append)  # type: ignore[arg-type]
-    tiny.train((run,), tmp_path / "dead", tracker=tracker)
-    tiny.train((run,), tmp_path / "fake")
-    assert tiny.results((run,), tmp_path / "dead") == tiny.results((run,), tmp_path / "fake")
-    assert len(lines) == 1

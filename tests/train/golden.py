@@ -32,9 +32,9 @@ def curve(method: str) -> list[float]:
     for epoch in range(STREAM.epochs):
         for batch in batches(tiny.cohort_data().training, STREAM, trial=1, epoch=epoch):
             student.begin_epoch(epoch)  # sums start anew, so that they are this step's
-            images = Batch(batch.images.double(), batch.labels, batch.indices)
+            images = Batch(batch.images.double(), batch.labels, batch.indices, batch.views)
             student.learn(images, Outputs(tiny.sure_teacher(batch).logits.double()))
-            losses.append((student.sums["train/loss"] / student.images).item())
+            losses.append((student.sums["train/loss"] / len(batch.labels)).item())
     return losses
 
 

@@ -33,7 +33,7 @@ def train(*runs: Run, **options: object) -> Trained:
 def train_students(students: list[Student], **options: object) -> Trained:
     metrics: dict[str, list[Metrics]] = {student.key: [] for student in students}
     trial = students[0].run.trial
-    for report in train_cohort(students, tiny.live_teacher(), tiny.cohort_data(), trial, **options):
+    for report in train_cohort(students, tiny.step(), tiny.cohort_data(), trial, **options):
         for name, values in report.metrics.items():
             metrics[name].append(values)
     return Trained({student.key: tiny.copy_state(student) for student in students}, metrics)
@@ -87,7 +87,9 @@ def test_the_trial_and_the_epoch_choose_the_batches() -> None:
             indices.append(batch.indices.tolist())
             return tiny.sure_teacher(batch)
 
-        list(train_cohort([tiny.student(RUNS["ce"])], teacher, tiny.cohort_data(), trial))
+        list(
+            train_cohort([tiny.student(RUNS["ce"])], tiny.step(teacher), tiny.cohort_data(), trial)
+        )
         expected = [
             batch.indices.tolist()
             for epoch in range(3)
@@ -109,9 +111,7 @@ def test_a_student_that_becomes_nan_leaves_and_its_neighbours_do_not_notice(
 
 def test_a_learning_rate_that_explodes_is_a_failure_of_its_epoch() -> None:
     run = tiny.run("ce", optim=Optim(lr=1e30))
-    reports = list(
-        train_cohort([tiny.student(run)], tiny.live_teacher(), tiny.cohort_data(), trial=1)
-    )
+    reports = list(train_cohort([tiny.student(run)], tiny.step(), tiny.cohort_data(), trial=1))
     assert [report.epoch for report in reports] == [0]  # nobody is left
     assert "train/loss" in reports[0].not_finite(key(run))
 
@@ -130,7 +130,7 @@ def test_tick_runs_before_every_step_and_every_evaluated_batch() -> None:
 
     students = [tiny.student(RUNS["ce"]), tiny.student(RUNS["kd"])]
     training = train_cohort(
-        students, teacher, tiny.cohort_data(), 1, tick=lambda: events.append("tick")
+        students, tiny.step(teacher), tiny.cohort_data(), 1, tick=lambda: events.append("tick")
     )
     next(training)
     assert events == ["tick", "step 32", "tick", "step 32", "tick", "step 6", "tick", "tick"]
@@ -141,7 +141,7 @@ def test_a_stop_reports_whole_epochs_only(at: int) -> None:
     """Four ticks an epoch: three steps and one evaluated batch."""
     ticks = tiny.Ticks(at, TimeoutError("enough"))
     training = train_cohort(
-        [tiny.student(RUNS["ce"])], tiny.live_teacher(), tiny.cohort_data(), 1, tick=ticks
+        [tiny.student(RUNS["ce"])], tiny.step(), tiny.cohort_data(), 1, tick=ticks
     )
     whole = (at - 1) // 4
     assert [next(training).epoch for _ in range(whole)] == list(range(whole))
@@ -153,7 +153,7 @@ def test_a_stop_reports_whole_epochs_only(at: int) -> None:
 def test_going_on_from_a_state_equals_going_through(together: Trained, method: str) -> None:
     run = RUNS[method]
     first = tiny.student(run)
-    next(train_cohort([first], tiny.live_teacher(), tiny.cohort_data(), 1))
+    next(train_cohort([first], tiny.step(), tiny.cohort_data(), 1))
     second = tiny.student(run)
     second.load_state(tiny.copy_state(first))
     trained = train_students([second], first_epoch=1)

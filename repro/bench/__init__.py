@@ -1,0 +1,1 @@
+"""How fast students train here, beside the usual loop, one student alone and the floor."""

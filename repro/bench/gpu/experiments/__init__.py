@@ -1,0 +1,1 @@
+"""The experiments; each module has ``measure(lab)``, which writes its rows."""
