@@ -158,7 +158,7 @@ def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice)
 
 def loss_for(method: str, pair: Pair, profile: Profile) -> Loss:
     """A method's loss with the pair's weights and warm-ups scaled to the profile's epochs."""
-    rows = {"cmkd": cmkd_reading()} | ablation_rows()
+    rows = {"cmkd": cmkd_reading()} | (ablation_rows() if "/" in method else {})
     if method in rows:
         return rows[method]
     if method not in LOSSES and not method.endswith("+ls"):

@@ -16,7 +16,8 @@ RESET_PEAK = "5"  # to clear_refs: the peak resident size becomes the present on
 
 def hardware(device: torch.device) -> dict[str, object]:
     """Versions and threads, the ``cores`` this process may use, the load of the last minute."""
-    return describe(device) | {
+    described = {name: value for name, value in describe(device).items() if name != "host"}
+    return described | {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "load_average": os.getloadavg()[0],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
