@@ -23,8 +23,8 @@ from repro.plan import (
 from repro.records import Records
 from repro.spec import Run
 
-# Students side by side. On two cores 2, 4, 8 and 16 of resnet56:resnet20 ran at 0.72, 0.82, 0.95 and
-# 0.93 of the speed of a student without a teacher (n = 3); for a GPU it is a guess.
+# Students side by side. On two cores 2, 4, 8 and 16 of resnet56:resnet20 ran at 0.72, 0.82, 0.95
+# and 0.93 of the speed of a student step alone (n = 3); for a GPU it is a guess.
 BEST_COHORT = {"cpu": 8, "cuda": 8}
 RECORDINGS = 4
 ROOM = 0.8  # of a GPU's free memory is for students; the rest for data, teacher and libraries
