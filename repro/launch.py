@@ -2,9 +2,10 @@
 
 import fcntl
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -35,7 +36,7 @@ from repro.profiles import Profile, profile_named
 from repro.progress import TerminalProgress
 from repro.records import Records, now_ms
 from repro.resume import resume_point
-from repro.runtime import Runtime
+from repro.runtime import RecordsOnly, Runtime, Tracker
 from repro.spec import Precision, Run, key
 from repro.train.step import ENGINES, Engine
 
@@ -160,9 +161,6 @@ def _train(
     console: Console,
 ) -> bool:
     """Train the waves; True where a cohort ended by an error."""
-    from repro.live import Live  # seconds: a finished grid goes without
-    from repro.tracking import Mirror
-
     devices = find_devices(request.device)
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
@@ -174,7 +172,7 @@ def _train(
             runs_dir=request.runs_dir,
             data_dir=request.data_dir,
             device=devices[0],
-            tracker=stack.enter_context(Live(Mirror(request.runs_dir), progress.line)),
+            tracker=stack.enter_context(tracker_of(request.runs_dir, progress.line)),
             progress=progress,
             tags={"profile": profile.name, "grid": request.grid},
             tick=limits.tick,
@@ -195,6 +193,17 @@ def _train(
     for cohort in blocked:
         console.print(f"{cohort.label}: not started, its teacher is not finished")
     return bool(runtime.broken)
+
+
+def tracker_of(runs_dir: Path, say: Callable[[str], None]) -> AbstractContextManager[Tracker]:
+    """MLflow's, live; where MLflow is not installed, none: the records hold everything."""
+    if find_spec("mlflow") is None:
+        say("mlflow is not installed: records only; `repro sync` adds them where it is")
+        return nullcontext(RecordsOnly())
+    from repro.live import Live  # seconds: a finished grid goes without
+    from repro.tracking import Mirror
+
+    return Live(Mirror(runs_dir), say)
 
 
 def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Dataset]:

@@ -29,6 +29,12 @@ class Tracker(Protocol):
     def update(self, record: Record) -> object: ...
 
 
+class RecordsOnly:
+    """A tracker that tracks nothing."""
+
+    def update(self, record: Record) -> None: ...
+
+
 class Progress(Protocol):
     """What a front end shows of a cohort in training."""
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -137,6 +136,8 @@ def free_disk_bytes(directory: Path) -> int:
 def free_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    import psutil  # not where only a GPU is used
+
     return int(psutil.virtual_memory().available)
 
 

@@ -1,16 +1,18 @@
 """A grid is trained to its end, or as far as the time allows."""
 
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from repro import limits
+from repro import launch, limits
 from repro.grid import Choice
 from repro.records import Records
 from repro.spec import key
-from repro.tracking import load_results
+from repro.tracking import load_results, sync_records
 from tests import tiny
 from tests.launch.demo_grid import GRID, Ran, count_ticks, epochs, run_demo, states
 
@@ -33,6 +35,27 @@ def test_every_run_of_a_grid_is_in_mlflow(demo: tuple[Path, Ran]) -> None:
         assert status is not None
         assert results.loc[key(run), "top1_last"] == dict(status.final)["final/top1_last"]
         assert results.loc[key(run), "method"] == run.method
+
+
+def test_without_mlflow_records_are_written_and_sync_adds_them(
+    with_teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        context.setattr(launch, "find_spec", lambda _name: None)
+        ran = run_demo(with_teacher)
+    assert ran.code == 0
+    assert "mlflow is not installed: records only" in ran.output
+    assert states(with_teacher) == ["FINISHED"] * 6
+    assert load_results(with_teacher).empty
+    assert [wrote for _, wrote in sync_records(Records(with_teacher), with_teacher)] == [True] * 6
+    assert set(load_results(with_teacher)["key"]) == {key(run) for run in GRID}
+
+
+def test_launching_needs_neither_mlflow_nor_what_analysis_needs() -> None:
+    """As on a machine of a cluster that has PyTorch and little more."""
+    packages = "mlflow pandas matplotlib seaborn sklearn scipy torchvision psutil"
+    code = f"import sys; sys.modules |= dict.fromkeys({packages.split()!r}); import repro.launch"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_a_finished_grid_trains_nothing(
