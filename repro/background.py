@@ -22,9 +22,13 @@ class Background:
 
     def flush(self) -> None:
         """Wait until everything is done. Raises what it raised, once."""
-        last, self.last = self.last, None
-        if last:
-            last.result()
+        last = self.last
+        try:
+            if last:
+                last.result()
+        finally:  # a wait that is interrupted is to be waited for again
+            if last and last.done():
+                self.last = None
 
     def __enter__(self) -> "Background":
         return self

@@ -85,6 +85,9 @@ def grid_options(command: Command) -> Command:
             show_default=True,
             help="live (runs every step), bank (logits made once) or auto (what is less work).",
         ),
+        click.option(
+            "--engine", default="auto", show_default=True, help="graph (CUDA), eager or auto."
+        ),
         click.option("--held-out", is_flag=True, help="For tuning: evaluate on a tenth of train."),
         RUNS_DIR,
     )
@@ -109,7 +112,6 @@ def console(*, stderr: bool = False) -> Any:
 @grid_options
 @DATA
 @click.option("--max-time", metavar="TIME", help="Stop before an epoch that does not fit: 8m, 2h.")
-@click.option("--engine", default="auto", show_default=True, help="graph (CUDA), eager or auto.")
 def run(max_time: str | None, data: Path | None, **given: Any) -> None:
     """Train what is left of GRID; the same command goes on after any interruption."""
     from repro import launch

@@ -37,10 +37,17 @@ def cohort_size(runs: Iterable[Run], device: torch.device) -> int:
     """How many students a cohort holds: what measured best, or on a GPU as many as there is memory
     for, each with its own activations."""
     best = BEST_COHORT[device.type]
-    needed = max((student_bytes(run) for run in runs), default=0)
-    if device.type != "cuda" or not needed:
+    runs = tuple(runs)
+    if device.type != "cuda" or not runs:
         return best
-    return max(1, min(best, int(ROOM * torch.cuda.mem_get_info(device)[0] / needed)))
+    needed, bank = max(map(student_bytes, runs)), max(map(bank_bytes, runs))
+    return max(1, min(best, int(ROOM * (torch.cuda.mem_get_info(device)[0] - bank) / needed)))
+
+
+def bank_bytes(run: Run) -> int:
+    """Memory of a teacher bank for the run's images, in half precision."""
+    images, classes = images_of(run.stream)[0], NUM_CLASSES[run.stream.dataset]
+    return 2 * num_views(run.stream.augment) * images * classes
 
 
 def student_bytes(run: Run) -> int:

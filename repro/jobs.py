@@ -45,6 +45,7 @@ class CohortJob:
         self.cohort, self.runtime = cohort, runtime
         self.epochs = cohort.runs[0].stream.epochs
         self.students: dict[str, Student] = {}
+        self.failing: dict[str, Student] = {}  # until the writer has closed them
         self.epoch_macs = 0.0
         self.images = ""  # the fingerprint of the training images
         self.source = ""  # of the teacher's outputs
@@ -56,11 +57,12 @@ class CohortJob:
             try:
                 self._train()
             except BaseException as error:
-                with suppress(UserError):  # the error at hand is told already
+                with suppress(Exception):  # the error at hand is told already
                     self.writer.flush()
                 reason = str(error) if isinstance(error, Stopped | UserError) else repr(error)
-                for student in self.students.values():
-                    self._close(student, "STOPPED", reason)
+                for student in (*self.students.values(), *self.failing.values()):
+                    with suppress(UserError):  # such as a full disk, for each
+                        self._close(student, "STOPPED", reason)
                 raise
 
     def _train(self) -> None:
@@ -127,7 +129,8 @@ class CohortJob:
             for k in self.students
         }
         trained = list(self.students.values())
-        self.students = {k: s for k, s in self.students.items() if not report.not_finite(k)}
+        self.failing |= {k: s for k, s in self.students.items() if report.not_finite(k)}
+        self.students = {k: s for k, s in self.students.items() if k not in self.failing}
         due = last or time.monotonic() - self.saved >= CHECKPOINT_SECONDS
         states = self._states() if due else {}
         self.writer.submit(partial(self._write, trained, report, entries, states))
@@ -151,6 +154,7 @@ class CohortJob:
                 reason = f"{failed[0]} is not finite at epoch {report.epoch}"
                 self.runtime.progress.line(f"{student.run.pair} {student.run.method}: {reason}")
                 self._close(student, "FAILED", reason)
+                del self.failing[student.key]
         self._save(states, report.epoch + 1)
         for student in trained:
             if not report.not_finite(student.key):

@@ -28,6 +28,7 @@ from repro.estimate import (
 )
 from repro.execute.inline import inline
 from repro.execute.local import local
+from repro.execute.worker import WORKERS_LOCK
 from repro.files import cannot_write, make_directory
 from repro.grid import Choice, expand
 from repro.limits import Limits, OutOfTime
@@ -73,6 +74,8 @@ class Request:
 
     def resolve(self) -> tuple[Profile, tuple[Run, ...], tuple[torch.device, ...]]:
         devices = find_devices(self.device)
+        if self.engine == "graph" and devices[0].type != "cuda":
+            raise UserError("--engine graph needs CUDA; use --engine eager or auto")
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
         return profile, expand(self.grid, profile, self.choice), devices
 
@@ -149,7 +152,7 @@ def run(request: Request, console: Console) -> int:
     if waves:
         prepare(devices[0])
         with limits.signals():
-            broken = _train(request, profile, waves, limits, console)
+            broken = _train(request, profile, waves, devices, limits, console)
     return 1 if _report_failures(runs, records, console) or broken else 0
 
 
@@ -157,11 +160,11 @@ def _train(
     request: Request,
     profile: Profile,
     waves: tuple[Wave, ...],
+    devices: tuple[torch.device, ...],
     limits: Limits,
     console: Console,
 ) -> bool:
     """Train the waves; True where a cohort ended by an error."""
-    devices = find_devices(request.device)
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
     bars = TerminalProgress(console, len(cohorts))
@@ -267,6 +270,8 @@ def sole_launcher(runs_dir: Path) -> Iterator[None]:
                 f"another `repro run` is training in {runs_dir}; wait for it, or give "
                 "another --runs-dir"
             ) from error
+        with (runs_dir / WORKERS_LOCK).open("w") as workers:
+            fcntl.flock(workers, fcntl.LOCK_EX)  # those of a killed launcher end at their next step
         yield
 
 

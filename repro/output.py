@@ -126,6 +126,7 @@ def largest(grid: str, profile: str, runs_dir: Path, results: pd.DataFrame) -> G
 def _run_scripts(console: Console, folder: Path, results: GridResults) -> None:
     out = make_directory(folder / "out" / results.grid)
     for path in sorted(folder.glob("*.py")):
+        console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False)
         for written in load_script(path).write(results, out):
             console.print(str(written.relative_to(ROOT)), highlight=False)
 

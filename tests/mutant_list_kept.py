@@ -149,8 +149,8 @@ KEEPING = (
     Mutant(
         "step: warming up trains",
         "repro/train/step.py",
-        "                tensor.copy_(before.get(id(tensor), torch.zeros_like(tensor)))",
-        "                pass",
+        "                    tensor.copy_(before.get(id(tensor), torch.zeros_like(tensor)))",
+        "                    pass",
         "tests/train/test_step.py",
     ),
     Mutant(

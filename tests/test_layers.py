@@ -101,7 +101,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.bench.command",
                 "repro.bench.report",
                 "repro.cli",
-                "repro.execute.local",
+                "repro.execute.worker",
                 "repro.launch",
                 "repro.output",
                 "repro.progress",

@@ -2,77 +2,35 @@
 
 import multiprocessing
 import os
-import queue
 import signal
-import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any
 
 import torch
-from rich.console import Console
 
-from repro.environment import prepare
 from repro.errors import UserError
-from repro.execute.inline import run_apart, runnable
-from repro.limits import Interrupted, Limits, OutOfTime
-from repro.plan import Cohort, TeacherChoice, TeacherUse, Wave, teacher_passes
-from repro.progress import TerminalProgress
-from repro.records import Record
+from repro.execute.inline import runnable
+from repro.execute.worker import Setup, work
+from repro.limits import OutOfTime
+from repro.plan import Cohort, Wave, teacher_passes
 from repro.runtime import Runtime, Stopped
 from repro.spec import key
 from repro.teachers import check_choice
-from repro.train.step import Engine
 
-POLL_SECONDS = 0.2  # between two looks at signals and at workers that have died
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a worker needs to know; ``deadline`` on the clock that all processes share."""
-
-    device: str
-    runs_dir: Path
-    data_dir: Path
-    tags: dict[str, str]
-    engine: Engine
-    teacher: TeacherChoice
-    teacher_passes: dict[TeacherUse, int]
-    speed: float | None
-    threads: int
-    deadline: float | None
-    cohorts: int
+POLL_SECONDS = 0.2  # between two looks at signals
 
 
 @dataclass
 class Worker:
-    """``busy``: the cohort that it trains."""
+    """``busy``: the cohort that it trains. Cohorts go out by ``line``, messages come in."""
 
+    name: str
     process: BaseProcess
-    inbox: Any
+    line: Connection
     busy: Cohort | None = None
-
-
-@dataclass
-class Outbox:
-    """A worker's tracker, and the file to which its progress is printed: all goes to the parent."""
-
-    device: str
-    messages: Any
-    text: str = ""
-
-    def update(self, record: Record) -> None:
-        self.messages.put(("update", self.device, record.key))
-
-    def write(self, text: str) -> None:
-        *lines, self.text = (self.text + text).split("\n")
-        for line in lines:
-            self.messages.put(("line", self.device, f"{self.device} {line}"))
-
-    def flush(self) -> None: ...
 
 
 def local(
@@ -85,51 +43,46 @@ def local(
     """
     check_choice(waves, runtime.teacher)
     runtime.teacher_passes = teacher_passes(waves)
-    return Queue(waves, runtime, devices).run()
+    return Launcher(waves, runtime, devices).run()
 
 
 @dataclass
-class Queue:
+class Launcher:
     """The parent's side. ``waiting``: cohorts in the order of the plan."""
 
     waves: tuple[Wave, ...]
     runtime: Runtime
     devices: Sequence[torch.device]
     waiting: list[Cohort] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
     blocked: list[Cohort] = field(default_factory=list)
     error: Exception | None = None
-    look_at: float = 0.0
 
     def run(self) -> list[Cohort]:
         self.waiting = [cohort for wave in self.waves for cohort in wave]
-        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-        self.messages = context.Queue()
-        self.workers: dict[str, Worker] = {}
-        for number, device in enumerate(self.devices):
-            name = f"{device}#{number}" if self.devices.count(device) > 1 else f"{device}"
-            inbox = context.Queue()
-            setup = (self._setup(device), name, inbox, self.messages)
-            self.workers[name] = Worker(context.Process(target=work, args=setup), inbox)
-        for worker in self.workers.values():
-            worker.process.start()
+        with _sigint_ignored():  # by the workers: the launcher hears it for all
+            for number, device in enumerate(self.devices):
+                several = self.devices.count(device) > 1
+                self._start(f"{device}#{number}" if several else f"{device}", device)
         try:
             self._feed()
-        except BaseException:  # such as a second Ctrl-C
-            for worker in self.workers.values():
-                worker.process.terminate()
+        except BaseException:  # such as a second Ctrl-C: at once
+            for worker in self.workers:
+                worker.process.kill()
             raise
         finally:
-            for worker in self.workers.values():
-                worker.inbox.put(None)
-            for worker in self.workers.values():
+            for worker in self.workers:
+                worker.line.close()  # a worker that reads from it ends
+            for worker in self.workers:
                 worker.process.join()
         if self.error:
             raise self.error
         return self.blocked
 
-    def _setup(self, device: torch.device) -> Setup:
+    def _start(self, name: str, device: torch.device) -> None:
         runtime = self.runtime
-        return Setup(
+        setup = Setup(
+            name=name,
             device=str(device),
             runs_dir=runtime.runs_dir,
             data_dir=runtime.data_dir,
@@ -142,24 +95,43 @@ class Queue:
             deadline=runtime.deadline,
             cohorts=len(self.waiting),
         )
+        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+        mine, its = context.Pipe()
+        process = context.Process(target=work, args=(setup, its), name=name)
+        process.start()
+        its.close()  # so that the line ends with the worker
+        self.workers.append(Worker(name, process, mine))
 
     def _feed(self) -> None:
         """Until nothing waits and nobody is busy."""
-        while self.waiting or any(worker.busy for worker in self.workers.values()):
-            for worker in self.workers.values():
-                if worker.busy is None and worker.process.is_alive():
-                    worker.busy = self._next()
-                    if worker.busy:
-                        worker.inbox.put(worker.busy)
-            if not any(worker.busy for worker in self.workers.values()):
-                return  # no worker is left, or what waits is blocked
-            self._hear()
+        self._give()
+        while busy := [worker for worker in self.workers if worker.busy]:
+            for line in wait([worker.line for worker in busy], POLL_SECONDS):
+                self._hear(next(worker for worker in busy if worker.line is line))
+            try:
+                self.runtime.tick()
+            except Stopped as error:
+                self._stop(error)
+        if self.waiting and not self.error:
+            count = len(self.waiting)
+            self.error = UserError(
+                f"no worker is left, {count} cohorts were not started; the same command goes on"
+            )
+
+    def _give(self) -> None:
+        """Work to whoever has none."""
+        for worker in self.workers:
+            if worker.busy is None and worker.process.is_alive():
+                worker.busy = self._next()
+                if worker.busy:
+                    with suppress(OSError):  # it has just died: the line tells
+                        worker.line.send(worker.busy)
 
     def _next(self) -> Cohort | None:
         """The first cohort whose teacher is finished, or never will be: then its part without."""
         if self.error:
             self.waiting.clear()
-        busy = [worker.busy for worker in self.workers.values() if worker.busy]
+        busy = [worker.busy for worker in self.workers if worker.busy]
         to_come = {key(run) for cohort in (*busy, *self.waiting) for run in cohort.runs}
         for cohort in list(self.waiting):
             ready, blocked = runnable(cohort, self.runtime)
@@ -171,97 +143,62 @@ class Queue:
                 return ready
         return None
 
-    def _hear(self) -> None:
-        """One message, if there is one; now and then, a look at signals and at the dead."""
-        with suppress(queue.Empty):
-            self._take(*self.messages.get(timeout=POLL_SECONDS))
-        if time.monotonic() >= self.look_at:
-            self.look_at = time.monotonic() + POLL_SECONDS
-            self._look()
-
-    def _take(self, kind: str, name: str, what: Any) -> None:
+    def _hear(self, worker: Worker) -> None:
+        """One message; a line that breaks off is a worker that died."""
+        try:
+            kind, what = worker.line.recv()
+        except (EOFError, OSError):
+            kind, what = "died", None
         if kind == "line":
             self.runtime.progress.line(what)
         elif kind == "update":
             self.runtime.tracker.update(self.runtime.records.of(what))
         else:
-            cohort, self.workers[name].busy = self.workers[name].busy, None
-            epochs, views, error = what
-            self.runtime.epochs_done += epochs
-            self.runtime.views_done += views
-            if kind == "broken" and cohort:
-                self.runtime.broken.append(cohort)
-            elif kind == "stopped":
-                self._stop(error)
+            cohort, worker.busy = worker.busy, None
+            assert cohort
+            if kind == "died":
+                self._mourn(worker, cohort)
+            else:
+                self._count(cohort, kind, *what)
+            self._give()
 
-    def _look(self) -> None:
-        try:
-            self.runtime.tick()
-        except Stopped as error:
+    def _count(
+        self, cohort: Cohort, kind: str, epochs: int, views: int, error: Exception | None
+    ) -> None:
+        self.runtime.epochs_done += epochs
+        self.runtime.views_done += views
+        if kind == "broken":
+            self.runtime.broken.append(cohort)
+        if error:
             self._stop(error)
-        for name, worker in self.workers.items():
-            if worker.busy and not worker.process.is_alive():
-                self._mourn(name, worker.busy)
-                worker.busy = None
 
-    def _mourn(self, name: str, cohort: Cohort) -> None:
-        """A worker that died; it may have finished its cohort, and the message be on its way."""
+    def _mourn(self, worker: Worker, cohort: Cohort) -> None:
+        """It may have finished its cohort and died before it could say so."""
+        worker.process.join()
         states = {self.runtime.records.state(key(run)) for run in cohort.runs}
         if states <= {"FINISHED", "FAILED"}:
             return
-        code = self.workers[name].process.exitcode
-        line = f"{name}: its process ended with code {code} in {cohort.label}"
+        code = worker.process.exitcode
+        line = f"{worker.name}: its process ended with code {code} in {cohort.label}"
         self.runtime.progress.line(f"{line}; the same command goes on")
         self.runtime.broken.append(cohort)
 
     def _stop(self, error: Exception) -> None:
-        """The first reason to stop ends every cohort at its next step."""
+        """The first reason ends every cohort at its next step; the time each looks up itself."""
         if self.error:
             return
         self.error = error
-        for worker in self.workers.values():
-            if worker.busy and worker.process.pid and worker.process.is_alive():
-                os.kill(worker.process.pid, signal.SIGTERM)
+        self.waiting.clear()
+        for worker in self.workers:
+            if worker.busy and worker.process.pid and not isinstance(error, OutOfTime):
+                with suppress(ProcessLookupError):
+                    os.kill(worker.process.pid, signal.SIGTERM)
 
 
-def work(setup: Setup, name: str, inbox: Any, messages: Any) -> None:
-    """A worker: cohort after cohort until None comes."""
-    torch.set_num_threads(setup.threads)
-    device = torch.device(setup.device)
-    prepare(device)
-    seconds = None if setup.deadline is None else setup.deadline - time.monotonic()
-    limits = Limits(seconds)
-    outbox = Outbox(name, messages)
-    console = Console(file=outbox, soft_wrap=True, width=200)  # type: ignore[arg-type]
-    progress = TerminalProgress(console, setup.cohorts)
-    with limits.signals():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and sends SIGTERM
-        runtime = Runtime(
-            runs_dir=setup.runs_dir,
-            data_dir=setup.data_dir,
-            device=device,
-            tracker=outbox,
-            progress=progress,
-            tags=setup.tags,
-            tick=limits.tick,
-            before_epoch=limits.before_epoch,
-            engine=setup.engine,
-            speed=setup.speed,
-            teacher=setup.teacher,
-            teacher_passes=setup.teacher_passes,
-        )
-        while cohort := inbox.get():
-            messages.put(_train(cohort, runtime, name))
-
-
-def _train(cohort: Cohort, runtime: Runtime, name: str) -> tuple[str, str, Any]:
-    """How it ended, and (epochs, views of banks, error) of this cohort."""
-    runtime.epochs_done = runtime.views_done = 0
-    kind, reason = "ended", None
+@contextmanager
+def _sigint_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        run_apart(cohort, runtime)
-    except (UserError, Interrupted, OutOfTime) as error:
-        kind, reason = "stopped", error
-    if cohort in runtime.broken:
-        kind = "broken"
-    return kind, name, (runtime.epochs_done, runtime.views_done, reason)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

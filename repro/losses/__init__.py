@@ -10,7 +10,13 @@ from repro.losses.protocol import Loss
 from repro.losses.soft_rank import L2Rank, SigmoidRank
 from repro.losses.standardized import Standardized, standardize
 
-LOSSES: dict[str, type[Loss]] = {"ce": CE, "kd": KD, "dkd": DKD, "dist": DIST, "cmkd": CMKD}
+LOSSES: dict[str, type[Loss]] = {
+    "ce": CE,
+    "kd": KD,
+    "dkd": DKD,
+    "dist": DIST,
+    "cmkd": CMKD,
+}
 TYPES: tuple[type, ...] = (*LOSSES.values(), Standardized, SigmoidRank, L2Rank)  # of recorded runs
 
 STANDARDIZED = "+ls"  # a method's suffix: on standardised logits

@@ -40,6 +40,9 @@ class NoBank(UserError):
         super().__init__(f"{reason}; --teacher live does without a bank")
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["NoBank"], tuple[str]]:
+        return NoBank, (self.reason,)  # it travels between processes
+
 
 class BankTeacher:
     """The table's logits. ``table`` [views, N, K] float16, on the device of the batches."""

@@ -43,14 +43,14 @@ class CudaLane:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.stream = torch.cuda.Stream(device)
+        self.device, self.stream = device, torch.cuda.Stream(device)
 
     def record(self, work: Callable[[], Any]) -> Recording:
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(self.device)
         with torch.cuda.stream(self.stream):
             for _ in range(WARM_UP):
                 work()
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(self.device)
         graph = torch.cuda.CUDAGraph()
         # thread_local: threads that write records may go on with theirs
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
@@ -65,7 +65,7 @@ class CudaLane:
         return self.stream.record_event()
 
     def follow(self) -> None:
-        self.stream.wait_stream(torch.cuda.current_stream())
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
 
     def lead(self) -> None:
-        torch.cuda.current_stream().wait_stream(self.stream)
+        torch.cuda.current_stream(self.device).wait_stream(self.stream)

@@ -150,10 +150,12 @@ class RecordedStep:
         """Between two steps: undo, in place, what the block does to ``tensors``; new ones are 0."""
         self.end()
         before = {id(tensor): tensor.clone() for tensor in tensors()}
-        yield
-        self.end()
-        with torch.no_grad():
-            for tensor in tensors():
-                tensor.copy_(before.get(id(tensor), torch.zeros_like(tensor)))
-        for lane in self._all_lanes():
-            lane.follow()
+        try:
+            yield
+        finally:
+            self.end()
+            with torch.no_grad():
+                for tensor in tensors():
+                    tensor.copy_(before.get(id(tensor), torch.zeros_like(tensor)))
+            for lane in self._all_lanes():
+                lane.follow()

@@ -27,6 +27,7 @@ from tests.cli.invoke import error_of, repro, usage_error_of
         (("demo", "--teacher", "foo"), "unknown --teacher 'foo'; known: auto, live, bank"),
         (("demo", "--trials", "0"), "--trials must be at least 1, not 0"),
         (("demo", "--trials", "-1"), "--trials must be at least 1, not -1"),
+        (("demo", "--engine", "graph"), "--engine graph needs CUDA; use --engine eager or auto"),
         (("demo", "--max-cohort", "0"), "--max-cohort must be at least 1, not 0"),
         (("demo", "--max-cohort", "-3"), "--max-cohort must be at least 1, not -3"),
     ],

@@ -1,7 +1,10 @@
 """Several processes share one grid; here each has the CPU."""
 
 import multiprocessing
+import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +15,14 @@ import torch
 from repro.data import digits
 from repro.errors import UserError
 from repro.execute.local import local
-from repro.launch import waves_of
+from repro.launch import sole_launcher, waves_of
 from repro.limits import Interrupted, OutOfTime
 from repro.losses import CE
 from repro.plan import Cohort
 from repro.records import Records
 from repro.spec import Run, key
 from tests import tiny
+from tests.execute import forever
 
 TEACHERS = [tiny.TEACHER, replace(tiny.TEACHER, network="resnet14", trial=2)]
 RUNS = (
@@ -128,3 +132,35 @@ def test_a_users_error_of_a_worker_reaches_the_parent(tmp_path: Path) -> None:
     run = replace(tiny.TEACHER, stream=stream, loss=CE())
     with pytest.raises(UserError, match="train_per_class"):
         train((run,), tmp_path, count=1)
+
+
+def test_workers_end_with_a_launcher_that_is_killed_and_a_new_one_waits(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.execute.forever", str(tmp_path)]
+    launcher = subprocess.Popen(command)
+    began = time.monotonic()
+    while not all(tiny.record(run, tmp_path).history() for run in forever.RUNS):
+        assert time.monotonic() < began + 60
+        time.sleep(0.05)
+    launcher.kill()
+    launcher.wait()
+    with sole_launcher(tmp_path):
+        histories = [tiny.record(run, tmp_path).history() for run in forever.RUNS]
+        reasons = [tiny.record(run, tmp_path).status() for run in forever.RUNS]
+        time.sleep(1)
+        assert [tiny.record(run, tmp_path).history() for run in forever.RUNS] == histories
+    assert {status.reason for status in reasons if status} == {"its launcher has died"}
+
+
+def test_a_signal_to_the_whole_group_counts_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.execute.forever", str(tmp_path)]
+    launcher = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    began = time.monotonic()
+    while not all(tiny.record(run, tmp_path).history() for run in forever.RUNS):
+        assert time.monotonic() < began + 60
+        time.sleep(0.05)
+    os.killpg(launcher.pid, signal.SIGTERM)
+    launcher.wait()
+    with sole_launcher(tmp_path):
+        statuses = [tiny.record(run, tmp_path).status() for run in forever.RUNS]
+    assert {status.state for status in statuses if status} == {"STOPPED"}
+    assert all(status.reason for status in statuses if status)

@@ -1,0 +1,125 @@
+"""The side of ``local`` that trains: a process that takes cohorts from a line until it ends."""
+
+import fcntl
+import multiprocessing
+import signal
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from repro.environment import prepare
+from repro.errors import UserError
+from repro.execute.inline import run_apart
+from repro.limits import Limits
+from repro.plan import Cohort, TeacherChoice, TeacherUse
+from repro.progress import TerminalProgress
+from repro.records import Record
+from repro.runtime import Runtime, Stopped
+from repro.train.step import Engine
+
+WORKERS_LOCK = "workers.lock"  # held, shared, by every worker while it lives
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs to know; ``deadline`` on the clock that all processes share."""
+
+    name: str
+    device: str
+    runs_dir: Path
+    data_dir: Path
+    tags: dict[str, str]
+    engine: Engine
+    teacher: TeacherChoice
+    teacher_passes: dict[TeacherUse, int]
+    speed: float | None
+    threads: int
+    deadline: float | None
+    cohorts: int
+
+
+@dataclass
+class Outbox:
+    """A worker's tracker, and the file to which its progress is printed: all goes by the line."""
+
+    name: str
+    line: Connection
+    lock: Any = field(default_factory=threading.Lock)  # records are written by a thread
+    text: str = ""
+
+    def send(self, kind: str, what: Any) -> None:
+        with self.lock, suppress(OSError):  # a launcher that died is noticed by ``tick``
+            self.line.send((kind, what))
+
+    def update(self, record: Record) -> None:
+        self.send("update", record.key)
+
+    def write(self, text: str) -> None:
+        *lines, self.text = (self.text + text).split("\n")
+        for line in lines:
+            self.send("line", f"{self.name} {line}")
+
+    def flush(self) -> None: ...
+
+
+class WorkerLimits(Limits):
+    """Also stops when the launcher has died; a signal that comes twice counts once."""
+
+    def tick(self) -> None:
+        launcher = multiprocessing.parent_process()
+        if launcher and not launcher.is_alive():
+            raise Stopped("its launcher has died")
+        super().tick()
+
+    def hear(self, number: int, _frame: object) -> None:
+        self.signal = number
+
+
+def work(setup: Setup, line: Connection) -> None:
+    """A worker: cohort after cohort until the launcher closes the line."""
+    seconds = None if setup.deadline is None else setup.deadline - time.monotonic()
+    limits = WorkerLimits(seconds)
+    signal.signal(signal.SIGTERM, limits.hear)
+    torch.set_num_threads(setup.threads)
+    device = torch.device(setup.device)
+    prepare(device)
+    outbox = Outbox(setup.name, line)
+    console = Console(file=outbox, soft_wrap=True, width=200)  # type: ignore[arg-type]
+    runtime = Runtime(
+        runs_dir=setup.runs_dir,
+        data_dir=setup.data_dir,
+        device=device,
+        tracker=outbox,
+        progress=TerminalProgress(console, setup.cohorts),
+        tags=setup.tags,
+        tick=limits.tick,
+        before_epoch=limits.before_epoch,
+        engine=setup.engine,
+        speed=setup.speed,
+        teacher=setup.teacher,
+        teacher_passes=setup.teacher_passes,
+    )
+    with (setup.runs_dir / WORKERS_LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with suppress(EOFError):
+            while True:
+                outbox.send(*_train(line.recv(), runtime))
+
+
+def _train(cohort: Cohort, runtime: Runtime) -> tuple[str, Any]:
+    """How it ended, and (epochs, views of banks, error) of this cohort."""
+    runtime.epochs_done = runtime.views_done = 0
+    reason: Exception | None = None
+    try:
+        run_apart(cohort, runtime)
+    except (UserError, Stopped) as error:
+        reason = error
+    kind = "broken" if cohort in runtime.broken else "ended"
+    return kind, (runtime.epochs_done, runtime.views_done, reason)
