@@ -19,7 +19,7 @@ def inputs() -> Inputs:
     return random_inputs(CPU, count=200)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def small() -> Iterator[None]:
     """Few images and small products: the numbers mean nothing here."""
     sizes = Sizes(matrix=64, images=2, channels=16, copied=1 << 20)
@@ -38,7 +38,7 @@ class Told:
     stderr: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def told(small: None) -> Told:  # noqa: ARG001
     """Two cohort sizes in two rounds, as JSON on stdout."""
     result = repro(*WORDS, "--cohorts", "1,2", "--repeats", "2", "--json", "-")
