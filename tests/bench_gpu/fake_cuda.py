@@ -90,10 +90,10 @@ def install(patch: pytest.MonkeyPatch) -> FakeCuda:
         "Event": Event,
         "stream": fake.stream,
         "graph": fake.graph,
-        "current_stream": lambda: fake.current[-1],
+        "current_stream": lambda *_: fake.current[-1],
         "graph_pool_handle": lambda: "pool",
         "max_memory_reserved": lambda: 7,
-        "synchronize": lambda: None,
+        "synchronize": lambda *_: None,
         "empty_cache": lambda: None,
         "reset_peak_memory_stats": lambda: None,
     }
