@@ -161,13 +161,6 @@ KEEPING = (
         "tests/train/test_step.py",
     ),
     Mutant(
-        "step: an epoch goes on where the last one ended",
-        "repro/train/step.py",
-        "        self.position.zero_()\n",
-        "",
-        "tests/train/test_step.py",
-    ),
-    Mutant(
         "plan: what is left over is a cohort of its own",
         "repro/plan.py",
         "members[len(members) * i // count : len(members) * (i + 1) // count]",
