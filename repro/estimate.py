@@ -26,7 +26,7 @@ from repro.spec import Run
 # Students side by side. On two cores 2, 4, 8 and 16 of resnet56:resnet20 ran at 0.72, 0.82, 0.95
 # and 0.93 of the speed of a student step alone (n = 3); for a GPU it is a guess.
 BEST_COHORT = {"cpu": 8, "cuda": 8}
-RECORDINGS = 4
+RECORDINGS = 4  # of a student: full and last batches, each in the two places of a step's ring
 ROOM = 0.8  # of a GPU's free memory is for students; the rest for data, teacher and libraries
 # Where no epoch was recorded on this machine yet: multiply-accumulates a second.
 ASSUMED_SPEED = {"cpu": 1.2e11, "cuda": 5e12}  # measured on 2 cores; the GPU's is a guess
