@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from repro.background import Background
 from repro.environment import describe
@@ -20,8 +20,9 @@ from repro.records import Record, State, Status, now_ms
 from repro.resume import ResumePoint, resume_point
 from repro.runtime import Runtime, Stopped
 from repro.spec import Run, key
-from repro.teachers import outputs_word, teacher_for
+from repro.teachers import outputs_word, probe, teacher_for
 from repro.train import checkpoint
+from repro.train.adapters import initial_adapter
 from repro.train.cohort import EpochReport, train_cohort
 from repro.train.step import make_cohort_step
 from repro.train.student import Student
@@ -70,8 +71,10 @@ class CohortJob:
         data = runtime.load_data(cohort.runs[0].stream)
         self.images = data.fingerprint
         teacher, self.source = teacher_for(cohort, runtime, data)
+        outputs = probe(cohort, runtime, data, teacher)
         for run in cohort.runs:
-            self.students[key(run)] = self._open(run)
+            adapter = initial_adapter(run, outputs, data.training.labels, runtime.device)
+            self.students[key(run)] = self._open(run, adapter)
         images = len(data.training.labels)
         self.epoch_macs = epoch_macs(
             cohort, count_macs, images, data.num_evaluated, live_teacher=self.source == "live"
@@ -99,7 +102,7 @@ class CohortJob:
     def _record(self, run: Run) -> Record:
         return self.runtime.records.of(key(run))
 
-    def _open(self, run: Run) -> Student:
+    def _open(self, run: Run, adapter: nn.Module | None) -> Student:
         """The student at the cohort's first epoch, with its record open and marked RUNNING."""
         record = self._record(run)
         record.create(run, run_tags(run) | self.runtime.tags)
@@ -108,7 +111,7 @@ class CohortJob:
             "teacher_outputs": outputs_word(run, self.cohort, self.source, self.runtime),
         }
         record.write_json("environment.json", environment)
-        student = Student(run, initial(run, self.runtime.device))
+        student = Student(run, initial(run, self.runtime.device), adapter)
         point = resume_point(record)
         if point.next_epoch != self.cohort.first_epoch:
             raise UserError(f"{record.directory} has just changed; give the same command again")
@@ -184,7 +187,7 @@ class CohortJob:
     def _finish(self, student: Student) -> None:
         """Write the weights and test logits, and only then FINISHED."""
         record = self._record(student.run)
-        save_half(student.model, record.weights)
+        save_half(student.network, record.weights)
         assert student.test_logits is not None
         buffer = io.BytesIO()
         np.savez(buffer, logits=student.test_logits.half().cpu().numpy())

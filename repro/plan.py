@@ -75,7 +75,10 @@ def _depth(run: Run) -> int:
 
 def _shared(run: Run, next_epoch: Mapping[str, int]) -> tuple[object, ...]:
     teacher = key(run.teacher) if run.teacher else None
-    return run.stream, run.trial, teacher, run.precision, next_epoch.get(key(run), 0)
+    features = uses_teacher(run.loss) and uses_features(
+        run.loss
+    )  # else all would do without a bank
+    return run.stream, run.trial, teacher, run.precision, next_epoch.get(key(run), 0), features
 
 
 def epoch_macs(
@@ -114,10 +117,10 @@ class TeacherUse:
 
 
 def teacher_use(cohort: Cohort) -> TeacherUse | None:
-    """None where the cohort uses no teacher, or its features."""
-    if cohort.teacher is None or cohort.uses_features:
-        return None
+    """None where a table of logits cannot serve: no teacher, its features, or a second view."""
     first = cohort.runs[0]
+    if cohort.teacher is None or cohort.uses_features or first.stream.second_view != "none":
+        return None
     images = replace(first.stream, batch_size=1, epochs=1, test_per_class=0)
     return TeacherUse(key(cohort.teacher), images, first.precision)
 

@@ -4,13 +4,15 @@ import dataclasses
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_type_hints
 
 from repro.errors import UserError
 from repro.losses import TYPES as LOSS_TYPES
 from repro.losses import Loss
+from repro.losses.protocol import uses_features as uses_features
+from repro.losses.protocol import uses_teacher as uses_teacher
 
 SCHEMA = 1  # the meaning of the fields below; a field added later carries metadata={"since": n}
 
@@ -18,6 +20,7 @@ Dataset = Literal["cifar100", "digits"]
 Split = Literal["full", "tune"]
 Augment = Literal["crop-flip", "crop", "none"]
 Precision = Literal["fp32", "bf16"]
+SecondView = Literal["none", "strong"]
 
 
 def check_whole(name: str, number: object, *, least: int) -> None:
@@ -33,6 +36,7 @@ class Stream:
     ``split``: "full" trains on all of train and evaluates on test; "tune" cuts a held-out tenth
     from train (by class) and evaluates on that, so that the test set chooses nothing.
     ``train_per_class``, ``test_per_class``: stratified subsets, 0 for all images.
+    ``second_view``: "strong" shows every image twice, the second time in RandAugment and cutout.
     """
 
     dataset: Dataset = "cifar100"
@@ -42,6 +46,7 @@ class Stream:
     augment: Augment = "crop-flip"
     batch_size: int = 64
     epochs: int = 240
+    second_view: SecondView = field(default="none", metadata={"since": 1})
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs"):
@@ -144,15 +149,6 @@ def canonical(run: Run) -> str:
 def key(run: Run) -> str:
     """SHA-256 of the canonical JSON: 64 hex digits."""
     return hashlib.sha256(canonical(run).encode()).hexdigest()
-
-
-def uses_teacher(loss: Loss) -> bool:
-    return getattr(loss, "uses_teacher", True)
-
-
-def uses_features(loss: Loss) -> bool:
-    """Does it need more of its teacher than the logits?"""
-    return getattr(loss, "uses_features", False)
 
 
 def seed(*parts: object) -> int:

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from repro.data.sizes import NUM_CLASSES
 from repro.errors import UserError
+from repro.outputs import Outputs
 from repro.plan import Cohort, TeacherChoice, Wave, bank_pays, epochs_left, teacher_use
 from repro.runtime import Runtime
 from repro.spec import Run, key, uses_features, uses_teacher
+from repro.train.adapters import probe_batch
 from repro.train.bank import Bank, BankTeacher, NoBank, check_room, empty_table, fill
 from repro.train.cohort import CohortData
 from repro.train.step import Teacher
-from repro.train.teacher import LiveTeacher, no_teacher
+from repro.train.teacher import NO_TEACHER, LiveTeacher, no_teacher
 
 LINE_SECONDS = 10.0  # between two lines on a bank in the making
 
@@ -43,7 +45,16 @@ def teacher_for(cohort: Cohort, runtime: Runtime, data: CohortData) -> tuple[Tea
                     raise
                 runtime.progress.line(f"{error.reason}: the teacher runs live")
     runtime.banks.clear()
-    return _live_teacher(cohort, runtime), "live"
+    return live_teacher(cohort, runtime), "live"
+
+
+def probe(cohort: Cohort, runtime: Runtime, data: CohortData, teacher: Teacher) -> Outputs:
+    """The teacher's outputs for ``probe_batch``, where a loss makes an adapter of them."""
+    if cohort.teacher is None or not any(hasattr(r.loss, "make_adapter") for r in cohort.runs):
+        return NO_TEACHER
+    if not epochs_left(cohort):
+        teacher = live_teacher(cohort, runtime)
+    return teacher(probe_batch(data.training, cohort.runs[0].stream))
 
 
 def outputs_word(run: Run, cohort: Cohort, source: str, runtime: Runtime) -> str:
@@ -74,12 +85,14 @@ def bank_of(cohort: Cohort, runtime: Runtime, data: CohortData) -> Bank:
 
 
 def check_choice(waves: Iterable[Wave], choice: TeacherChoice) -> None:
-    """Raises UserError where "bank" is chosen for a loss that needs the teacher's features."""
-    cohorts = (cohort for wave in waves for cohort in wave)
-    for run in (run for cohort in cohorts for run in cohort.runs if cohort.uses_features):
-        if choice == "bank" and uses_features(run.loss):
+    """Raises UserError where "bank" is chosen for a loss that one cannot serve."""
+    for run in (run for wave in waves for cohort in wave for run in cohort.runs):
+        if choice != "bank" or not uses_teacher(run.loss):
+            continue
+        more = "features" if uses_features(run.loss) else "answers to a second view"
+        if uses_features(run.loss) or run.stream.second_view != "none":
             raise UserError(
-                f"{run.method} learns from the teacher's features, but a bank holds its logits "
+                f"{run.method} learns from the teacher's {more}, but a bank holds its logits "
                 "alone; give --teacher auto or live"
             )
 
@@ -113,7 +126,7 @@ def _recorded(run: Run, runtime: Runtime) -> str:
     return str(environment.get("teacher_outputs", "live"))
 
 
-def _live_teacher(cohort: Cohort, runtime: Runtime) -> LiveTeacher:
+def live_teacher(cohort: Cohort, runtime: Runtime) -> LiveTeacher:
     assert cohort.teacher is not None
     return LiveTeacher(runtime.load_finished(cohort.teacher), cohort.runs[0].precision)
 
@@ -144,7 +157,7 @@ def _filled(bank: Bank, cohort: Cohort, runtime: Runtime, data: CohortData) -> T
             table,
             bank,
             data.training,
-            make_teacher=lambda: _live_teacher(cohort, runtime),
+            make_teacher=lambda: live_teacher(cohort, runtime),
             tick=runtime.tick,
             line=line,
         )

@@ -35,9 +35,9 @@ KEEPING = (
     Mutant(
         "jobs: FINISHED before the weights",
         "repro/jobs.py",
-        "        save_half(student.model, record.weights)\n",
+        "        save_half(student.network, record.weights)\n",
         '        self._close(student, "FINISHED", "")\n'
-        "        save_half(student.model, record.weights)\n",
+        "        save_half(student.network, record.weights)\n",
         "tests/jobs -k after_everything",
     ),
     Mutant(

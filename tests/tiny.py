@@ -20,6 +20,7 @@ from repro.profiles import PROFILES, Profile
 from repro.records import Record, Records
 from repro.runtime import Runtime
 from repro.spec import Optim, Run, Stream, key
+from repro.train.adapters import initial_adapter, probe_batch
 from repro.train.cohort import CohortData, EpochReport
 from repro.train.step import EagerStep, Teacher
 from repro.train.student import Student
@@ -62,7 +63,9 @@ def cohort_data(stream: Stream = STREAM) -> CohortData:
 
 
 def student(of: Run) -> Student:
-    return Student(of, initial(of, CPU))
+    data = cohort_data(of.stream)
+    outputs = live_teacher()(probe_batch(data.training, of.stream))
+    return Student(of, initial(of, CPU), initial_adapter(of, outputs, data.training.labels, CPU))
 
 
 def live_teacher() -> LiveTeacher:

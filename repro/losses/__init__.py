@@ -9,6 +9,7 @@ from repro.losses.kd import KD
 from repro.losses.protocol import Loss
 from repro.losses.soft_rank import L2Rank, SigmoidRank
 from repro.losses.standardized import Standardized, standardize
+from repro.losses.sum import Sum
 
 LOSSES: dict[str, type[Loss]] = {
     "ce": CE,
@@ -17,24 +18,34 @@ LOSSES: dict[str, type[Loss]] = {
     "dist": DIST,
     "cmkd": CMKD,
 }
-TYPES: tuple[type, ...] = (*LOSSES.values(), Standardized, SigmoidRank, L2Rank)  # of recorded runs
+TYPES: tuple[type, ...] = (*LOSSES.values(), Standardized, Sum, SigmoidRank, L2Rank)  # in records
 
-STANDARDIZED = "+ls"  # a method's suffix: on standardised logits
-METHODS = (*LOSSES, *(f"{m}{STANDARDIZED}" for m in LOSSES if m != "ce"))  # ce has no teacher
+STANDARDIZED = "ls"  # "kd+ls": on standardised logits; "crd+cmkd": the sum of two losses
+METHODS = (*LOSSES, f"kd+{STANDARDIZED}")  # under ``--methods all``: the last one is LSKD
 
 
 def named(method: str) -> Loss:
-    """The default loss of a method: "kd", "kd+ls". Raises UserError for unknown names."""
-    if method not in METHODS:
-        raise choose("method", method, METHODS)
-    loss = LOSSES[method.removesuffix(STANDARDIZED)]()
-    return standardize(loss) if method.endswith(STANDARDIZED) else loss
+    """The default loss of a method: "kd", "kd+ls", "crd+cmkd", "kd+ls+cmkd".
+
+    Raises UserError for unknown names, and for a part without a teacher ("ce+kd", "ce+ls").
+    """
+    words, losses = method.split("+"), list[Loss]()
+    for word in words:
+        if word in LOSSES and (word != "ce" or len(words) == 1):
+            losses.append(LOSSES[word]())
+        elif word == STANDARDIZED and losses and not isinstance(losses[-1], Standardized):
+            losses[-1] = standardize(losses[-1])
+        else:
+            raise choose("method", method, (*METHODS, "<method>+ls", "<method>+<method>"))
+    return Sum(losses=tuple(losses)) if len(losses) > 1 else losses[0]
 
 
 def method_name(loss: Loss) -> str:
     """The inverse of ``named``, for a loss with any hyper-parameters."""
+    if isinstance(loss, Sum):
+        return "+".join(method_name(part) for part in loss.losses)
     if isinstance(loss, Standardized):
-        return method_name(loss.loss) + STANDARDIZED
+        return f"{method_name(loss.loss)}+{STANDARDIZED}"
     for name, cls in LOSSES.items():
         if type(loss) is cls:
             return name

@@ -3,13 +3,22 @@
 from dataclasses import dataclass, replace
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from repro.losses.checks import check_fields
 from repro.losses.correlation import zscore
 from repro.losses.dkd import DKD
 from repro.losses.kd import KD
-from repro.losses.protocol import Loss
+from repro.losses.protocol import (
+    Loss,
+    adapter_of,
+    at_epoch,
+    diagnostics,
+    second_view,
+    terms_of,
+    uses_features,
+    uses_teacher,
+)
 from repro.outputs import Batch, Outputs
 
 BASE_TEMPERATURE = 2.0  # LSKD, tools/train.py: --base-temp, --kd-weight
@@ -37,27 +46,38 @@ class Standardized:
 
     @property
     def uses_teacher(self) -> bool:
-        return getattr(self.loss, "uses_teacher", True)
+        return uses_teacher(self.loss)
 
     @property
     def uses_features(self) -> bool:
-        return getattr(self.loss, "uses_features", False)
+        return uses_features(self.loss)
 
-    def __call__(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
-        terms = self.loss(_standardized(student), _standardized(teacher), batch)
-        return terms | {"ce": self.ce_weight * F.cross_entropy(student.logits, batch.labels)}
+    @property
+    def second_view(self) -> bool:
+        return second_view(self.loss)
+
+    def __call__(
+        self,
+        student: Outputs,
+        teacher: Outputs,
+        batch: Batch,
+        adapter: nn.Module | None = None,
+    ) -> dict[str, Tensor]:
+        inputs = _standardized(student), _standardized(teacher), batch
+        ce = self.ce_weight * F.cross_entropy(student.logits, batch.labels)
+        return terms_of(self.loss, *inputs, adapter) | {"ce": ce}
 
     def at_epoch(self, epoch: int) -> "Standardized":
         """The inner loss's ``at_epoch`` where it has one."""
-        at_epoch = getattr(self.loss, "at_epoch", None)
-        return replace(self, loss=at_epoch(epoch)) if at_epoch else self
+        return replace(self, loss=at_epoch(self.loss, epoch))
 
     def diagnostics(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
         """The inner loss's ``diagnostics``, on what it was given; none where it has none."""
-        diagnostics = getattr(self.loss, "diagnostics", None)
-        if diagnostics is None:
-            return {}
-        return diagnostics(_standardized(student), _standardized(teacher), batch)
+        return diagnostics(self.loss, _standardized(student), _standardized(teacher), batch)
+
+    def make_adapter(self, student: Outputs, teacher: Outputs, labels: Tensor) -> nn.Module | None:
+        """The inner loss's."""
+        return adapter_of(self.loss, student, teacher, labels)
 
 
 def standardize(loss: Loss) -> Standardized:
@@ -76,4 +96,5 @@ def standardize(loss: Loss) -> Standardized:
 
 
 def _standardized(outputs: Outputs) -> Outputs:
-    return replace(outputs, logits=zscore(outputs.logits))
+    second = outputs.second and _standardized(outputs.second)
+    return replace(outputs, logits=zscore(outputs.logits), second=second)

@@ -20,6 +20,7 @@ from repro.models.resnet import NARROW, WIDE, cifar_resnet
 from repro.models.shufflenet import shuffle_v1, shuffle_v2
 from repro.models.vgg import vgg_bn
 from repro.models.wrn import wide_resnet
+from repro.outputs import Outputs
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "resnet8": partial(cifar_resnet, depth=8, widths=NARROW),
@@ -79,6 +80,14 @@ def count_macs(name: str, num_classes: int = 100) -> int:
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         construct(num_classes).eval()(torch.empty(1, 3, 32, 32))
     return counter.get_total_flops() // 2  # the counter takes two operations a multiply-accumulate
+
+
+@cache
+def shapes(name: str, num_classes: int) -> Outputs:
+    """A network's outputs for one image on device meta: shapes, no values. UserError if unknown."""
+    construct = _constructor(name)
+    with torch.device("meta"), torch.no_grad():
+        return construct(num_classes).eval()(torch.empty(1, 3, 32, 32))
 
 
 @cache

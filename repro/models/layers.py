@@ -24,6 +24,20 @@ class Classifier(nn.Linear):
         with torch.autocast(pooled.device.type, enabled=False):
             return super().forward(pooled.to(self.weight.dtype))
 
+    def outputs(
+        self, maps: Tensor, features: Iterable[Tensor], preactivations: Iterable[Tensor]
+    ) -> Outputs:
+        """A network's outputs from its last maps [B, D, H, W] and those of its stages."""
+        pooled = maps.mean(dim=(2, 3))  # [B, D]
+        return Outputs(
+            logits=self(pooled),
+            features=tuple(features),
+            preactivations=tuple(preactivations),
+            pooled=pooled,
+            maps=maps,
+            classifier=(self.weight, self.bias),
+        )
+
 
 class BatchNorm(nn.BatchNorm2d):
     """PyTorch's, except that it does not count batches: with a fixed momentum nobody reads the
@@ -78,8 +92,7 @@ class StagedNetwork(nn.Module):
             maps = F.relu(before)
             preactivations.append(before)
             features.append(maps)
-        pooled = self.head(maps).mean(dim=(2, 3))  # [B, D]
-        return Outputs(self.classifier(pooled), tuple(features), tuple(preactivations), pooled)
+        return self.classifier.outputs(self.head(maps), features, preactivations)
 
 
 def conv(

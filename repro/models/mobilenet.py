@@ -81,8 +81,7 @@ class MobileNetV2(nn.Module):
             maps = stage(maps)
             if i in KEPT:
                 kept.append(maps)
-        pooled = self.head(maps).mean(dim=(2, 3))  # [B, 1280]
-        return Outputs(self.classifier(pooled), (stem, *kept), (before, *kept), pooled)
+        return self.classifier.outputs(self.head(maps), (stem, *kept), (before, *kept))
 
 
 def mobilenet_v2(num_classes: int) -> MobileNetV2:

@@ -81,8 +81,7 @@ class WideResNet(nn.Module):
             preactivations.append(before)
             features.append(maps)
         preactivations.append(self.bn(maps))
-        pooled = F.relu(preactivations[-1]).mean(dim=(2, 3))  # [B, D]
-        return Outputs(self.classifier(pooled), tuple(features), tuple(preactivations), pooled)
+        return self.classifier.outputs(F.relu(preactivations[-1]), features, preactivations)
 
 
 def wide_resnet(num_classes: int, *, depth: int, widen: int) -> WideResNet:

@@ -1,13 +1,16 @@
 """One network in training: weights, optimiser, loss and the sums of its epoch."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from repro.losses import Loss
+from repro.losses.protocol import at_epoch, diagnostics, terms_of
 from repro.outputs import Batch, Outputs
 from repro.spec import Run, key
+from repro.train.adapters import deployed
 from repro.train.evaluate import autocast, predict, scores
 from repro.train.schedule import learning_rate
 
@@ -15,19 +18,27 @@ Evaluation = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 
 
 class Student:
-    """Trains ``model`` as ``run`` says. Metrics stay on the device until ``end_epoch``."""
+    """Trains ``model`` as ``run`` says. Metrics stay on the device until ``end_epoch``.
 
-    def __init__(self, run: Run, model: nn.Module) -> None:
-        self.run, self.key, self.model = run, key(run), model
+    ``adapter``: what the loss trains beside it; ``network``: what answers, the model or, where the
+    adapter replaces its classifier, both.
+    """
+
+    def __init__(self, run: Run, model: nn.Module, adapter: nn.Module | None = None) -> None:
+        self.run, self.key, self.model, self.adapter = run, key(run), model, adapter
+        self.network = deployed(model, adapter)
+        self.parameters = dict(model.named_parameters())
+        if adapter is not None:
+            self.parameters |= {f"adapter.{n}": p for n, p in adapter.named_parameters()}
         self.rate = next(model.parameters()).new_tensor(run.optim.lr)
         self.optimizer = torch.optim.SGD(
-            model.parameters(),
+            self.parameters.values(),
             lr=self.rate,
             momentum=run.optim.momentum,
             weight_decay=run.optim.weight_decay,
             fused=True,  # two kernels an update, and the rate is read when they run
         )
-        for parameter in model.parameters():  # zeros: the first step is like every other
+        for parameter in self.parameters.values():  # zeros: the first step is like every other
             momentum = torch.zeros_like(parameter, memory_format=torch.preserve_format)
             self.optimizer.state[parameter]["momentum_buffer"] = momentum
         self.loss: Loss = run.loss
@@ -37,11 +48,15 @@ class Student:
     def begin_epoch(self, epoch: int) -> None:
         """Set the epoch's learning rate and loss (warm-ups)."""
         self.rate.fill_(learning_rate(self.run.optim, epoch))
-        at_epoch = getattr(self.run.loss, "at_epoch", None)
-        self.loss = at_epoch(epoch) if at_epoch else self.run.loss
+        self.loss = at_epoch(self.run.loss, epoch)
         for total in self.sums.values():
             total.zero_()
-        self.model.train()
+        for module in self.modules:
+            module.train()
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        return [self.model] if self.adapter is None else [self.model, self.adapter]
 
     def learn(self, batch: Batch, teacher: Outputs) -> None:
         """One step of gradient descent on the sum of the loss's terms.
@@ -50,8 +65,10 @@ class Student:
         the step is changed in place.
         """
         with autocast(batch.images.device, self.run.precision):
-            outputs: Outputs = self.model(batch.images)
-        terms = self.loss(outputs, teacher, batch)
+            outputs: Outputs = self.network(batch.images)
+            if batch.second is not None:
+                outputs = replace(outputs, second=self.network(batch.second))
+        terms = terms_of(self.loss, outputs, teacher, batch, self.adapter)
         total = torch.stack(tuple(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -66,9 +83,7 @@ class Student:
         hits = (outputs.logits.argmax(dim=1) == batch.labels).float().mean() * 100
         values = {f"train/{name}": term.detach() for name, term in terms.items()}
         values["train/top1"] = hits
-        diagnostics = getattr(self.loss, "diagnostics", None)
-        if diagnostics:
-            values |= diagnostics(outputs, teacher, batch)
+        values |= diagnostics(self.loss, outputs, teacher, batch)
         for name, value in values.items():  # histograms count images, means weigh by the batch
             weight = 1 if value.dim() else size
             if name not in self.sums:
@@ -84,7 +99,7 @@ class Student:
         they are stored: the reported accuracy is that of the stored network.
         """
         if epoch == self.run.stream.epochs - 1:
-            round_to_half(self.model)
+            round_to_half(self.network)
         values = {n: s.clone() if s.dim() else s / num_images for n, s in self.sums.items()}
         values |= self.evaluate(evaluation, tick)
         flat = torch.cat([value.float().reshape(-1) for value in values.values()]).tolist()
@@ -96,35 +111,35 @@ class Student:
 
     def evaluate(self, evaluation: Evaluation, tick: Callable[[], None]) -> dict[str, Tensor]:
         """Test scores as 0-d tensors; the logits are kept in ``test_logits`` [N, K]."""
-        self.test_logits, labels = predict(self.model, evaluation(), self.run.precision, tick)
+        self.test_logits, labels = predict(self.network, evaluation(), self.run.precision, tick)
         return scores(self.test_logits, labels)
 
     def tensors(self) -> list[Tensor]:
         """All that a step changes."""
-        momenta = [self.optimizer.state[p]["momentum_buffer"] for p in self.model.parameters()]
-        return [
-            *self.model.parameters(),
-            *self.model.buffers(),
-            *momenta,
-            *self.sums.values(),
-        ]
+        buffers = [buffer for module in self.modules for buffer in module.buffers()]
+        momenta = list(self._momenta().values())
+        return [*self.parameters.values(), *buffers, *momenta, *self.sums.values()]
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next epoch depends on: weights, buffers, momentum."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            state[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
-        return state
+        if self.adapter is not None:
+            state |= {f"adapter.{n}": tensor for n, tensor in self.adapter.state_dict().items()}
+        return state | {f"momentum.{name}": tensor for name, tensor in self._momenta().items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``state``. Raises RuntimeError where names or shapes do not fit."""
-        self.model.load_state_dict(_below("model.", state))
-        momentum = _below("momentum.", state)
-        parameters = dict(self.model.named_parameters())
-        if momentum.keys() != parameters.keys():
+        for module, prefix in zip(self.modules, ("model.", "adapter."), strict=False):
+            module.load_state_dict(_below(prefix, state))
+        mine, saved = self._momenta(), _below("momentum.", state)
+        if mine.keys() != saved.keys():
             raise RuntimeError("momentum and parameters differ in their names")
-        for name, parameter in parameters.items():
-            self.optimizer.state[parameter]["momentum_buffer"].copy_(momentum[name])
+        for name, momentum in mine.items():
+            momentum.copy_(saved[name])
+
+    def _momenta(self) -> dict[str, Tensor]:
+        states = self.optimizer.state
+        return {name: states[p]["momentum_buffer"] for name, p in self.parameters.items()}
 
 
 def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

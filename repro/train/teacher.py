@@ -1,6 +1,7 @@
 """Where a cohort's teacher outputs come from; see also ``repro.train.bank``."""
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -31,7 +32,10 @@ class LiveTeacher:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Outputs:
         with autocast(batch.images.device, self.precision):
-            return self.model(batch.images)
+            outputs: Outputs = self.model(batch.images)
+            if batch.second is not None:
+                outputs = replace(outputs, second=self.model(batch.second))
+        return outputs
 
 
 def fold_batch_norms(model: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from repro.data.sizes import NUM_CLASSES
 from repro.errors import UserError
 from repro.files import write_atomically
 from repro.spec import Run, seed
+from repro.train.adapters import deployed, stored_adapter
 
 
 def initial(run: Run, device: torch.device) -> nn.Module:
@@ -37,12 +38,12 @@ def save_half(model: nn.Module, path: Path) -> None:
 
 def load_half(run: Run, path: Path, device: torch.device) -> nn.Module:
     """The network of a finished run, float32, in eval mode. Raises UserError if damaged."""
-    model = initial(run, device)
+    model = deployed(initial(run, torch.device("cpu")), stored_adapter(run))
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))  # copies into float32
+        model.load_state_dict(safetensors.torch.load_file(path), assign=True)
     except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} cannot be read as weights of {run.network} ({str(error).splitlines()[0]}); "
             f"remove {path.parent} and run its grid again"
         ) from error
-    return model.eval()
+    return channels_last(model.float().to(device)).eval()

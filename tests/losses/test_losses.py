@@ -163,8 +163,8 @@ def test_the_name_of_a_variant_is_that_of_its_method(loss: Loss) -> None:
 
 
 def test_the_methods_are_known() -> None:
-    assert tuple(LOSSES) == ("ce", "kd", "dkd", "dist", "cmkd")
-    assert set(METHODS) == {*LOSSES, "kd+ls", "dkd+ls", "dist+ls", "cmkd+ls"}
+    assert tuple(LOSSES)[:5] == ("ce", "kd", "dkd", "dist", "cmkd")
+    assert (*LOSSES, "kd+ls") == METHODS
 
 
 @pytest.mark.parametrize("method", ["kdd", "", "ce+ls", "kd+ls+ls", "+ls", "KD", "kd+at"])

@@ -1,0 +1,77 @@
+"""Several losses at once: the plug-in "x+cmkd"."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from repro.errors import UserError
+from repro.losses.protocol import (
+    Loss,
+    adapter_of,
+    at_epoch,
+    diagnostics,
+    second_view,
+    terms_of,
+    uses_features,
+    uses_teacher,
+)
+from repro.outputs import Batch, Outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum:
+    """The terms of all ``losses``, except that cross-entropy counts once: as the first weighs it.
+
+    Terms of one name are added up. The adapters are a ``ModuleList`` with an entry a loss (the
+    identity where it has none); a loss has the same first weights alone as in front of a sum.
+    """
+
+    losses: tuple[Loss, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.losses) < 2:
+            raise UserError(f"Sum.losses must be two losses or more, not {self.losses!r}")
+
+    @property
+    def ce_weight(self) -> float:
+        return self.losses[0].ce_weight
+
+    @property
+    def uses_teacher(self) -> bool:
+        return any(uses_teacher(loss) for loss in self.losses)
+
+    @property
+    def uses_features(self) -> bool:
+        return any(uses_features(loss) for loss in self.losses)
+
+    @property
+    def second_view(self) -> bool:
+        return any(second_view(loss) for loss in self.losses)
+
+    def __call__(
+        self, student: Outputs, teacher: Outputs, batch: Batch, adapter: nn.Module | None
+    ) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for i, loss in enumerate(self.losses):
+            mine = adapter[i] if isinstance(adapter, nn.ModuleList) else None
+            for name, term in terms_of(loss, student, teacher, batch, mine).items():
+                if name not in terms:
+                    terms[name] = term
+                elif name != "ce":
+                    terms[name] = terms[name] + term
+        return terms
+
+    def at_epoch(self, epoch: int) -> "Sum":
+        return replace(self, losses=tuple(at_epoch(loss, epoch) for loss in self.losses))
+
+    def diagnostics(self, student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]:
+        numbers: dict[str, Tensor] = {}
+        for loss in self.losses:
+            numbers |= diagnostics(loss, student, teacher, batch)
+        return numbers
+
+    def make_adapter(self, student: Outputs, teacher: Outputs, labels: Tensor) -> nn.Module | None:
+        made = [adapter_of(loss, student, teacher, labels) for loss in self.losses]
+        if not any(made):
+            return None
+        return nn.ModuleList(nn.Identity() if adapter is None else adapter for adapter in made)

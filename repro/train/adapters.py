@@ -1,0 +1,69 @@
+"""What is trained beside a student (``make_adapter`` of its loss), and networks made of both."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from repro.data.augment import PADDING, view_numbers
+from repro.data.batches import TrainingImages, Views, take
+from repro.data.sizes import NUM_CLASSES
+from repro.losses.protocol import adapter_of
+from repro.models import shapes
+from repro.outputs import Batch, Outputs
+from repro.spec import Run, Stream, seed
+
+PROBE_IMAGES = 256  # whose teacher outputs an adapter may measure, such as OFD's margins
+
+
+def probe_batch(images: TrainingImages, stream: Stream) -> Batch:
+    """The first training images as they are, neither moved nor mirrored."""
+    count = min(PROBE_IMAGES, len(images.labels))
+    offsets = torch.full((count, 2), PADDING)
+    flips = torch.zeros(count, dtype=torch.bool)
+    numbers = view_numbers(offsets, flips, stream.augment)
+    views = Views(torch.arange(count), offsets, flips, numbers)
+    return take(images, views.to(images.padded.device))
+
+
+def initial_adapter(
+    run: Run, teacher: Outputs, labels: Tensor, device: torch.device
+) -> nn.Module | None:
+    """The adapter of a run's loss with its first weights, which depend on the trial alone.
+
+    So a method starts equal with a plug-in and without. ``teacher``: its outputs for
+    ``probe_batch``; ``labels`` [N] of the training set. None where the loss has no adapter.
+    """
+    student = shapes(run.network, NUM_CLASSES[run.stream.dataset])
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed("adapter", run.trial))
+        adapter = adapter_of(run.loss, student, teacher, labels)
+    return None if adapter is None else adapter.to(device)
+
+
+def stored_adapter(run: Run) -> nn.Module | None:
+    """Like ``initial_adapter`` without values, for those that are stored with the network."""
+    if run.teacher is None or not hasattr(run.loss, "make_adapter"):
+        return None
+    teacher = shapes(run.teacher.network, NUM_CLASSES[run.stream.dataset])
+    return initial_adapter(run, teacher, torch.empty(0, dtype=torch.int64), torch.device("cpu"))
+
+
+class Deployed(nn.Module):
+    """A network whose classifier an adapter replaces, for good."""
+
+    def __init__(self, model: nn.Module, adapter: nn.Module) -> None:
+        super().__init__()
+        self.model, self.adapter = model, adapter
+
+    def forward(self, images: Tensor) -> Outputs:
+        return cast(Outputs, self.adapter.deploy(self.model(images)))  # type: ignore[operator]
+
+
+def deployed(model: nn.Module, adapter: nn.Module | None) -> nn.Module:
+    """The network that answers: the model, with the part of ``adapter`` that has ``deploy``."""
+    parts = adapter if isinstance(adapter, nn.ModuleList) else [adapter]
+    for part in parts:
+        if part is not None and hasattr(part, "deploy"):
+            return Deployed(model, part)
+    return model
