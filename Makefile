@@ -11,7 +11,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint mutants demo reproduce-cifar tables figures bench bench-gpu ui clean
+.PHONY: help setup test lint mutants demo reproduce-cifar tables figures methods bench bench-gpu ui clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,9 @@ tables: setup  ## Tables of every grid with finished runs, or of GRID.
 
 figures: setup  ## Figures of every grid with finished runs, or of GRID.
 	$(REPRO) figures $(GRID) $(grid_words)
+
+methods: setup  ## The page of all methods: MORE="--measure" times a step of each first, 4 minutes.
+	$(REPRO) methods $(MORE)
 
 bench: setup  ## Training speed beside the usual loop, under 5 minutes: DATA=path MORE="--json bench.json".
 	$(REPRO) bench $(data_option) $(MORE)

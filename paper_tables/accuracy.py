@@ -14,6 +14,7 @@ TITLES = {
     "cifar-different": "Different-architecture pairs: top-1 (%)",
     "stronger-teacher": "One student under stronger teachers: top-1 (%)",
     "ablation": "CMKD's choices, each varied alone: top-1 (%)",
+    "plug-in": "Methods alone and with plug-ins: top-1 (%)",
     "demo": "Demo on scikit-learn's digits: top-1 (%)",
 }
 

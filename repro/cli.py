@@ -135,6 +135,15 @@ def plan(**given: Any) -> None:
     launch.show_plan(request(**given), console())
 
 
+@main.command("show-run")
+@grid_options
+def show_run(**given: Any) -> None:
+    """Print one run of GRID, or of a key, with the source of every value."""
+    from repro import show
+
+    show.show_run(request(**given), console())
+
+
 @main.group()
 def data() -> None:
     """Get and check CIFAR-100."""
@@ -201,6 +210,19 @@ def figures(**given: Any) -> None:
     from repro import output
 
     output.figures(console(), **given)
+
+
+@main.command()
+@click.option("--measure", is_flag=True, help="First time a step of each on the CPU: 4 minutes.")
+def methods(measure: bool) -> None:
+    """Write paper_tables/methods.md: every method, its needs, costs and published accuracy."""
+    from repro.bench import methods as bench
+    from repro.output import load_script
+
+    script = load_script(ROOT / "paper_tables" / "methods.py")
+    if measure:
+        bench.measure_to(script.MEASURED, click.echo)
+    click.echo(script.write_page().relative_to(ROOT))
 
 
 @main.command()

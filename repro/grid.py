@@ -1,16 +1,30 @@
 """Facts and a profile make the runs of a grid: one function a table or figure, all pure."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
 from repro import paper
 from repro.errors import UserError, choose
-from repro.losses import CE, CMKD, DKD, LOSSES, L2Rank, Loss, SigmoidRank, Standardized, named
+from repro.losses import (
+    CE,
+    CMKD,
+    METHODS,
+    L2Rank,
+    Loss,
+    SigmoidRank,
+    Standardized,
+    Sum,
+    method_name,
+    named,
+    standardize,
+)
 from repro.losses.difficulty import Difficulty
-from repro.paper import Pair
+from repro.losses.protocol import second_view
+from repro.paper import Fact, Pair, Unknown
+from repro.paper_methods import pair_weights
 from repro.profiles import Profile, scaled
-from repro.spec import Precision, Run, Split, Stream, key, uses_teacher
+from repro.spec import Precision, Run, SecondView, Split, Stream, key, uses_teacher
 
 DEFAULT_METHODS = ("ce", "kd", "dkd", "dist", "cmkd")
 ALL = ("all",)
@@ -23,7 +37,9 @@ PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "cifar-different": paper.DIFFERENT_ARCHITECTURE,
     "stronger-teacher": paper.STRONGER_TEACHERS,
     "ablation": (paper.ABLATION_PAIR,),
+    "plug-in": paper.PLUG_IN_PAIRS,
 }
+PLUGGED_IN = ("cmkd", "dist")  # what is added to a method: CMKD, and DIST in its place as control
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +98,30 @@ def demo(profile: Profile, choice: Choice) -> list[Run]:
 
 def ablation(profile: Profile, choice: Choice) -> list[Run]:
     """CMKD's choices, each varied alone on one pair, beside its neighbours: claim C5."""
-    rows = (*(LOSSES if choice.methods == ALL else DEFAULT_METHODS), *ablation_rows())
+    rows = (*(METHODS if choice.methods == ALL else DEFAULT_METHODS), *ablation_rows())
     narrowed = () if choice.methods == ALL else choice.methods
     return _methods_on_pairs("ablation", profile, replace(choice, methods=narrowed or rows))
+
+
+def plug_in(profile: Profile, choice: Choice) -> list[Run]:
+    """Methods alone, with CMKD's terms added, and with DIST's as the control: claim C6."""
+    rows = plug_in_rows(paper.PLUG_IN_METHODS if choice.methods in ((), ALL) else choice.methods)
+    return _methods_on_pairs("plug-in", profile, replace(choice, methods=rows))
+
+
+def plug_in_rows(methods: Sequence[str]) -> tuple[str, ...]:
+    """Each method alone and in its sums; a sum or a plug-in that is named itself stays as it is."""
+    own = ("ce", *PLUGGED_IN)
+    sums = [
+        row
+        for method in methods
+        for row in (method, *(f"{method}+{x}" for x in PLUGGED_IN if _takes_plug_in(method)))
+    ]
+    return tuple(dict.fromkeys((*own, *sums)))
+
+
+def _takes_plug_in(method: str) -> bool:
+    return method not in ("ce", *PLUGGED_IN) and not set(PLUGGED_IN) & set(method.split("+"))
 
 
 def cifar(profile: Profile, choice: Choice) -> list[Run]:
@@ -108,6 +145,7 @@ GRIDS: dict[str, Callable[[Profile, Choice], list[Run]]] = {
     "cifar-different": cifar_different,
     "stronger-teacher": stronger_teacher,
     "ablation": ablation,
+    "plug-in": plug_in,
 }
 
 
@@ -133,22 +171,29 @@ def pairs_of(grid: str, profile: Profile, chosen: Sequence[str] = ()) -> tuple[P
 
 def _methods_on_pairs(grid: str, profile: Profile, choice: Choice) -> list[Run]:
     pairs = pairs_of(grid, profile, choice.pairs)
-    methods = tuple(LOSSES) if choice.methods == ALL else choice.methods or DEFAULT_METHODS
+    methods = METHODS if choice.methods == ALL else choice.methods or DEFAULT_METHODS
     return [run for pair in pairs for run in _cells(pair, methods, profile, choice)]
 
 
 def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice) -> list[Run]:
     """The teacher (its trial 0 serves all) and every method's trials on one pair."""
 
-    def run(network: str, stream: Stream, **fields: Any) -> Run:
-        stream, optim = replace(stream, split=choice.split), profile.optim(network, stream)
+    def run(network: str, stream: Stream, loss: Loss, **fields: Any) -> Run:
+        views: SecondView = "strong" if second_view(loss) else "none"
+        stream = replace(stream, split=choice.split, second_view=views)
+        optim = profile.optim(network, stream)
         return Run(
-            network=network, stream=stream, optim=optim, precision=choice.precision, **fields
+            network=network,
+            loss=loss,
+            stream=stream,
+            optim=optim,
+            precision=choice.precision,
+            **fields,
         )
 
-    teacher = run(pair[0], profile.teacher_stream(), loss=CE(), method="teacher")
+    teacher = run(pair[0], profile.teacher_stream(), CE(), method="teacher")
     students = [
-        run(pair[1], profile.stream, loss=loss, trial=t, teacher=teacher, method=method)
+        run(pair[1], profile.stream, loss, trial=t, teacher=teacher, method=method)
         for method, loss in ((method, loss_for(method, pair, profile)) for method in methods)
         for t in range(choice.trials or profile.trials)
     ]
@@ -161,19 +206,30 @@ def loss_for(method: str, pair: Pair, profile: Profile) -> Loss:
     rows = {"cmkd": cmkd_reading()} | (ablation_rows() if "/" in method else {})
     if method in rows:
         return rows[method]
-    if method not in LOSSES and not method.endswith("+ls"):
-        raise choose("method", method, (*LOSSES, "<method>+ls", *ablation_rows()))
+    if "/" in method:
+        raise choose("variant of cmkd", method, ablation_rows())
     return _for_pair(named(method), pair, profile)
 
 
 def _for_pair(loss: Loss, pair: Pair, profile: Profile) -> Loss:
-    if isinstance(loss, Standardized):
-        return replace(loss, loss=_for_pair(loss.loss, pair, profile))
-    if isinstance(loss, DKD):
-        scale = loss.beta / DKD().beta  # logit standardisation weighs alpha and beta up
-        warmup = scaled(paper.DKD_WARMUP_EPOCHS.value, profile.stream.epochs)
-        return replace(loss, beta=paper.dkd_beta(pair).value * scale, warmup_epochs=warmup)
-    return cmkd_reading() if isinstance(loss, CMKD) else loss
+    if isinstance(loss, Sum):
+        return replace(loss, losses=tuple(_for_pair(part, pair, profile) for part in loss.losses))
+    if isinstance(loss, Standardized):  # on top of the inner loss's weights for the pair
+        inner = standardize(_for_pair(type(loss.loss)(), pair, profile)).loss
+        return replace(loss, loss=_changed(inner, pair_weights(method_name(loss), pair)))
+    if isinstance(loss, CMKD):
+        return cmkd_reading()
+    return _scaled(_changed(loss, pair_weights(method_name(loss), pair)), profile.stream.epochs)
+
+
+def _changed(loss: Any, weights: Mapping[str, Fact | Unknown]) -> Loss:
+    return replace(loss, **{name: weight.value for name, weight in weights.items()})
+
+
+def _scaled(loss: Any, epochs: int) -> Loss:
+    """With the fields ``*_epochs`` at the same fraction of the training; 0 stays 0."""
+    given = {f.name: getattr(loss, f.name) for f in fields(loss) if f.name.endswith("_epochs")}
+    return replace(loss, **{name: scaled(n, epochs) for name, n in given.items() if n})
 
 
 def cmkd_reading() -> CMKD:

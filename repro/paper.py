@@ -63,6 +63,10 @@ STRONGER_TEACHERS: tuple[Pair, ...] = (
     *((t, "resnet20") for t in ("resnet32", "resnet44", "resnet56", "resnet110")),
 )
 ABLATION_PAIR: Pair = ("resnet32x4", "resnet8x4")
+# "Adapts to ... other KD methods" (abstract); to which, and on which pairs, is unread. Ours: two
+# logit methods, a hint, a contrastive and a multi-stage method, on one pair of each kind.
+PLUG_IN_METHODS = ("kd", "dkd", "fitnet", "crd", "reviewkd")
+PLUG_IN_PAIRS: tuple[Pair, ...] = (ABLATION_PAIR, ("resnet32x4", "ShuffleV2"))
 
 # Training recipe of the CRD benchmark.
 EPOCHS = Fact(240, f"{REPDISTILLER} train_student.py")
@@ -74,32 +78,7 @@ MOMENTUM = Fact(0.9, f"{REPDISTILLER} train_student.py")
 WEIGHT_DECAY = Fact(5e-4, f"{REPDISTILLER} train_student.py")
 MILESTONES = Fact((150, 180, 210), f"{REPDISTILLER} train_student.py")
 DECAY = Fact(0.1, f"{REPDISTILLER} train_student.py")
-DKD_WARMUP_EPOCHS = Fact(20, f"{MDISTILLER} mdistiller/engine/cfg.py")
 TRIALS = Unknown(5, "the CRD benchmark's same-architecture tables average 5 runs", "--trials")
-
-# Per-pair weights: {pair: beta of DKD}.
-_DKD = f"{MDISTILLER} configs/cifar100/dkd/"
-DKD_BETA: dict[Pair, Fact | Unknown] = {
-    ("resnet56", "resnet20"): Fact(2.0, _DKD + "res56_res20.yaml"),
-    ("resnet110", "resnet32"): Fact(2.0, _DKD + "res110_res32.yaml"),
-    ("resnet32x4", "resnet8x4"): Fact(8.0, _DKD + "res32x4_res8x4.yaml"),
-    ("wrn_40_2", "wrn_16_2"): Fact(6.0, _DKD + "wrn40_2_wrn_16_2.yaml"),
-    ("wrn_40_2", "wrn_40_1"): Fact(6.0, _DKD + "wrn40_2_wrn_40_1.yaml"),
-    ("vgg13", "vgg8"): Fact(6.0, _DKD + "vgg13_vgg8.yaml"),
-    ("vgg13", "MobileNetV2"): Fact(6.0, _DKD + "vgg13_mv2.yaml"),
-    ("ResNet50", "MobileNetV2"): Fact(8.0, _DKD + "res50_mv2.yaml"),
-    ("resnet32x4", "ShuffleV1"): Fact(8.0, _DKD + "res32x4_shuv1.yaml, cfg.py's default"),
-    ("resnet32x4", "ShuffleV2"): Fact(8.0, _DKD + "res32x4_shuv2.yaml"),
-    ("wrn_40_2", "ShuffleV1"): Fact(8.0, _DKD + "wrn40_2_shuv1.yaml, cfg.py's default"),
-    ("ResNet50", "vgg8"): Unknown(8.0, "no released configuration; cfg.py's default", "none"),
-}
-DKD_BETA_DEFAULT = Unknown(8.0, "pair without a released configuration; cfg.py's default", "none")
-
-
-def dkd_beta(pair: Pair) -> Fact | Unknown:
-    """DKD's beta for a pair; an ``Unknown`` where no configuration was released."""
-    return DKD_BETA.get(pair, DKD_BETA_DEFAULT)
-
 
 # CMKD's loss: field of ``repro.losses.CMKD`` -> our reading. Grid ``ablation`` varies each.
 CMKD: dict[str, Unknown] = {

@@ -21,14 +21,12 @@ from repro.errors import UserError
 from repro.grid import (
     GRIDS,
     Choice,
-    ablation_rows,
     expand,
     known_pairs,
     names,
     pairs_of,
 )
 from repro.history import read_on
-from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
@@ -188,7 +186,8 @@ def grid_results(
     for precision in get_args(Precision):
         if not left:
             break
-        known = everything(grid, profile, Choice(trials=trials, precision=precision))
+        choice = Choice(trials=trials, precision=precision)
+        known = everything(grid, profile, choice, tuple(results["method"].unique()))
         finished = tuple(run for run in known if key(run) in left)
         left -= {key(run) for run in finished}  # a run has one precision
         runs = max(runs, finished, key=len)
@@ -198,11 +197,16 @@ def grid_results(
     return GridResults(grid, profile, runs, table, runs_dir, data_dir)
 
 
-def everything(grid: str, profile: Profile, choice: Choice) -> tuple[Run, ...]:
-    """A run for every cell and trial that the grid's pairs and methods allow, its own first."""
-    rows = tuple(ablation_rows()) if grid == "ablation" else ()
+def everything(
+    grid: str, profile: Profile, choice: Choice, methods: Sequence[str]
+) -> tuple[Run, ...]:
+    """A run for every cell and trial of the grid, then of ``methods`` on all pairs it may take.
+
+    Variants of CMKD belong to the ablation alone. A teacher's run is a baseline of other pairs.
+    """
+    rows = [m for m in methods if m != "teacher" and (grid == "ablation" or "/" not in m)]
     parts = profile.union if grid == "cifar" else (grid,)
     pairs = tuple(dict.fromkeys(p for part in parts for p in names(known_pairs(part, profile))))
-    wide = replace(choice, pairs=pairs, methods=(*METHODS, *rows))
+    wide = replace(choice, pairs=pairs, methods=tuple(dict.fromkeys(("ce", *rows))))
     runs = (*GRIDS[grid](profile, choice), *GRIDS[grid](profile, wide))
     return tuple({(key(run), run.pair, run.method): run for run in runs}.values())

@@ -8,7 +8,7 @@ import pytest
 from repro import paper
 from repro.errors import UserError
 from repro.grid import ablation_rows, cmkd_reading, expand, loss_for
-from repro.losses import CMKD, DKD, SigmoidRank
+from repro.losses import CMKD, SigmoidRank
 from repro.models import MODELS
 from repro.paper import Fact, Unknown
 from repro.profiles import PROFILES
@@ -60,38 +60,10 @@ def test_every_network_of_a_pair_exists() -> None:
     assert set(paper.LIGHT_NETWORKS) <= MODELS.keys()
 
 
-@pytest.mark.parametrize(
-    "pair", [*paper.SAME_ARCHITECTURE, *paper.DIFFERENT_ARCHITECTURE], ids=":".join
-)
-def test_every_benchmark_pair_has_its_own_dkd_beta_with_a_source(pair: paper.Pair) -> None:
-    beta = paper.DKD_BETA[pair]
-    assert isinstance(beta.value, float)
-    if pair == ("ResNet50", "vgg8"):  # mdistiller released no configuration for it
-        assert isinstance(beta, Unknown)
-        assert beta.why
-    else:
-        assert isinstance(beta, Fact)
-        assert beta.source.startswith("mdistiller@a08d46f configs/cifar100/dkd/")
-        assert ".yaml" in beta.source
-
-
-def test_dkd_betas_are_those_of_the_released_configurations() -> None:
-    expected = [2.0, 2.0, 8.0, 6.0, 6.0, 6.0]
-    assert [paper.dkd_beta(pair).value for pair in paper.SAME_ARCHITECTURE] == expected
-    expected = [6.0, 8.0, 8.0, 8.0, 8.0, 8.0]
-    assert [paper.dkd_beta(pair).value for pair in paper.DIFFERENT_ARCHITECTURE] == expected
-
-
-def test_a_pair_without_a_configuration_is_an_unknown_at_the_default() -> None:
-    beta = paper.dkd_beta(("wrn_28_4", "wrn_16_2"))
-    assert isinstance(beta, Unknown)
-    assert beta.value == DKD().beta == 8.0
-
-
 def test_every_fact_has_a_place_and_every_unknown_a_reason() -> None:
     values = [value for value in vars(paper).values() if isinstance(value, Fact | Unknown)]
-    values += [*paper.DKD_BETA.values(), *paper.CMKD.values()]
-    assert len(values) > 30
+    values += [*paper.CMKD.values()]
+    assert len(values) > 20
     for value in values:
         if isinstance(value, Fact):
             assert "@" in value.source, value  # a repository at a commit

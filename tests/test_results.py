@@ -1,21 +1,23 @@
 """What tables and figures are made of: the finished runs with the keys of a grid."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from repro import results
 from repro.grid import Choice, expand
+from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.results import everything
-from repro.spec import Precision, Run, key
+from repro.spec import Precision, key
 from tests.made_results import DEMO, PAPER, QUICK, finished, results_of
 
 
 @pytest.mark.parametrize("grid", ["cifar", "cifar-same", "stronger-teacher", "ablation"])
 def test_everything_holds_the_grid_s_own_runs_in_their_order(grid: str) -> None:
     own = expand(grid, QUICK, Choice(trials=3))
-    found = everything(grid, QUICK, Choice(trials=3))
+    found = everything(grid, QUICK, Choice(trials=3), METHODS)
     assert {key(run) for run in own} < {key(run) for run in found}
     planned = [(run.pair, run.method, run.trial) for run in own if run.teacher]
     cells = [(run.pair, run.method, run.trial) for run in found if run.teacher]
@@ -25,7 +27,7 @@ def test_everything_holds_the_grid_s_own_runs_in_their_order(grid: str) -> None:
 
 
 def test_everything_holds_pairs_and_methods_that_were_chosen_by_hand() -> None:
-    found = {key(run) for run in everything("cifar-same", QUICK, Choice(trials=2))}
+    found = {key(run) for run in everything("cifar-same", QUICK, Choice(trials=2), METHODS)}
     chosen = Choice(pairs=("resnet56:resnet20",), methods=("kd+ls", "ce"), trials=2)
     by_hand = expand("cifar-same", QUICK, chosen)
     assert len(by_hand) == 1 + 2 + 2
@@ -34,9 +36,11 @@ def test_everything_holds_pairs_and_methods_that_were_chosen_by_hand() -> None:
 
 
 def test_only_the_ablation_holds_the_rows_of_cmkd() -> None:
-    methods = {run.method for run in everything("ablation", QUICK, Choice(trials=1))}
-    assert {"cmkd/reversed", "cmkd/l2-on-probabilities", "cmkd+ls", "kd"} <= methods
-    others = {run.method for run in everything("cifar", QUICK, Choice(trials=1))}
+    one, trained = Choice(trials=1), ("kd+cmkd", "cmkd/reversed", "teacher")
+    methods = {run.method for run in everything("ablation", QUICK, one, trained)}
+    assert {"cmkd/reversed", "cmkd/l2-on-probabilities", "kd+cmkd", "kd"} <= methods
+    others = {run.method for run in everything("cifar", QUICK, one, trained)}
+    assert "kd+cmkd" in others
     assert not [method for method in others if method.startswith("cmkd/")]
 
 
@@ -196,9 +200,9 @@ def test_a_precision_of_which_nothing_can_be_finished_is_not_expanded(
     asked: list[str] = []
     whole = results.everything
 
-    def watched(grid: str, profile: Profile, choice: Choice) -> tuple[Run, ...]:
+    def watched(grid: str, profile: Profile, choice: Choice, rows: tuple[str, ...]) -> Any:
         asked.append(choice.precision)
-        return whole(grid, profile, choice)
+        return whole(grid, profile, choice, rows)
 
     monkeypatch.setattr(results, "everything", watched)
     results_of("demo", DEMO, finished(*expand("demo", DEMO)))

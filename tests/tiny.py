@@ -14,12 +14,13 @@ from repro.data.dataset import Dataset, select
 from repro.execute.inline import inline
 from repro.launch import waves_of
 from repro.losses import CE, named
+from repro.losses.protocol import second_view
 from repro.outputs import Batch, Outputs
 from repro.plan import Cohort
 from repro.profiles import PROFILES, Profile
 from repro.records import Record, Records
 from repro.runtime import Runtime
-from repro.spec import Optim, Run, Stream, key
+from repro.spec import Optim, Run, SecondView, Stream, key
 from repro.train.adapters import initial_adapter, probe_batch
 from repro.train.cohort import CohortData, EpochReport
 from repro.train.step import EagerStep, Teacher
@@ -41,8 +42,11 @@ PROFILE: Profile = replace(
 
 
 def run(method: str = "ce", **changes: Any) -> Run:
-    """A student of ``TEACHER``."""
-    student = replace(TEACHER, loss=named(method), teacher=TEACHER, method=method, trial=1)
+    """A student of ``TEACHER``, with a second view where its loss needs one."""
+    loss = named(method)
+    views: SecondView = "strong" if second_view(loss) else "none"
+    stream = replace(STREAM, second_view=views)
+    student = replace(TEACHER, loss=loss, stream=stream, teacher=TEACHER, method=method, trial=1)
     return replace(student, **changes)
 
 
@@ -68,6 +72,7 @@ def student(of: Run) -> Student:
     return Student(of, initial(of, CPU), initial_adapter(of, outputs, data.training.labels, CPU))
 
 
+@cache
 def live_teacher() -> LiveTeacher:
     """An untrained network: enough to have an opinion."""
     return LiveTeacher(initial(TEACHER, CPU), "fp32")
@@ -80,9 +85,20 @@ def step(teacher: Teacher | None = None) -> EagerStep:
 
 def sure_teacher(batch: Batch) -> Outputs:
     """Logits as of a good network, looked up by the image: the same on every machine."""
-    generator = torch.Generator().manual_seed(5)
-    table = torch.randn(len(cohort_data().training.labels), 10, generator=generator)
-    return Outputs(table[batch.indices] + 4 * torch.eye(10)[batch.labels])
+    table, sure = _opinions()
+    return Outputs(table[batch.indices % len(table)] + sure[batch.labels])
+
+
+@cache
+def _opinions() -> tuple[Tensor, Tensor]:
+    return torch.randn(70, 10, generator=torch.Generator().manual_seed(5)), 4 * torch.eye(10)
+
+
+def full_teacher(batch: Batch) -> Outputs:
+    """Those logits, and the features of an untrained network."""
+    outputs, logits = live_teacher()(batch), sure_teacher(batch).logits
+    second = outputs.second and replace(outputs.second, logits=logits)
+    return replace(outputs, logits=logits, second=second)
 
 
 def copy_state(of: Student) -> dict[str, Tensor]:

@@ -33,12 +33,14 @@ METHOD_COLOURS = {
     "ttm": "#225555",
     "wttm": "#666633",
     "simkd": "#4477AA",
-    "cat-kd": "#222255",
+    "catkd": "#222255",
     "nkd": "#BBCC33",
     "ctkd": "#EE8866",
     "pld": "#AA4466",
+    "nst": "#AAAA00",
+    "rkkd": "#77AADD",
 }
-SPARE_COLOURS = ("#77AADD", "#EEDD88", "#FFAABB", "#99DDFF", "#44BB99", "#AAAA00", "#555555")
+SPARE_COLOURS = ("#994F88", "#EEDD88", "#FFAABB", "#99DDFF", "#44BB99", "#5289C7", "#555555")
 REGION_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 OTHER_COLOUR = "#8C8C8C"
 TERM_COLOURS = {"pearson": "#0072B2", "spearman": "#D55E00"}
@@ -48,14 +50,15 @@ MARK_COLOUR = "#B00020"
 
 
 def colour_of(method: str) -> str:
-    """The method's colour as ``#rrggbb``; a variant ``cmkd/...`` is a tint of its method's colour.
+    """The method's colour as ``#rrggbb``; variants and sums (``cmkd/...``, ``crd+cmkd``) that are
+    not listed are tints of their (first) method's colour.
 
     A method that is not listed takes a spare colour by the hash of its name: stable, but two such
     methods can share one.
     """
-    base, slash, _ = method.partition("/")
+    base = method if method in METHOD_COLOURS else method.replace("+", "/").partition("/")[0]
     colour = METHOD_COLOURS.get(base) or SPARE_COLOURS[_digest(base) % len(SPARE_COLOURS)]
-    return tint(colour, 0.85 - 0.05 * (_digest(method) % 12)) if slash else colour.lower()
+    return tint(colour, 0.85 - 0.05 * (_digest(method) % 12)) if base != method else colour.lower()
 
 
 def marker_of(method: str) -> str:

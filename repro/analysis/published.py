@@ -53,7 +53,7 @@ PUBLISHED_METHODS = {
     "wcord": "WCoRD",
     "reviewkd": "ReviewKD",
     "simkd": "SimKD",
-    "cat-kd": "CAT-KD",
+    "catkd": "CAT-KD",
 }
 
 CRD_BENCHMARK = "HobbitLong/RepDistiller"  # reran the earlier methods: the original of their cells

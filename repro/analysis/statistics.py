@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtri, stdtrit  # scipy.stats has the same, and takes 0.5 s to import
 
 from repro.errors import UserError
@@ -22,6 +23,34 @@ def t_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float
     quantile = float(stdtrit(data.size - 1, (1 + confidence) / 2))
     half = quantile * float(data.std(ddof=1)) / math.sqrt(data.size)
     return mean, mean - half, mean + half
+
+
+def paired_difference(
+    trials: pd.DataFrame, first: str, second: str
+) -> tuple[float, float, float, int]:
+    """(mean, low, high, n) of ``first`` - ``second`` over the trials that have both; 95 %.
+
+    ``trials``: a row a trial, a column a method of one pair. The standard error takes the residual
+    mean square of the two-way table (methods x trials, those trials that have every method), or the
+    variance of the differences where that is larger: SE^2 = max(2 MSE, s_d^2) / n, with
+    (methods - 1)(trials - 1) degrees of freedom. With two methods it is the paired t interval. NaN
+    where a method is missing, and without an interval below two trials.
+    """
+    if not {first, second} <= set(trials.columns):
+        return math.nan, math.nan, math.nan, 0
+    differences = (trials[first] - trials[second]).dropna()
+    n = len(differences)
+    if n < 2:
+        return (float(differences.iloc[0]) if n else math.nan), math.nan, math.nan, n
+    mean, spread, freedom = float(differences.mean()), float(differences.var(ddof=1)), n - 1
+    table = trials.dropna(axis=1, how="all").dropna().to_numpy(float)  # [T, M], complete
+    complete, methods = table.shape
+    if complete >= 2:
+        residuals = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+        freedom = (methods - 1) * (complete - 1)
+        spread = max(2 * float((residuals**2).sum()) / freedom, spread)
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(spread / n)
+    return mean, mean - half, mean + half, n
 
 
 def pooled_std(stds: Iterable[float]) -> float:

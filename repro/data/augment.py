@@ -7,8 +7,6 @@ from repro.spec import Augment
 
 SIZE = 32  # the side of an image
 PADDING = 4  # the field's recipe for CIFAR: He et al. 2016 (arXiv 1512.03385), section 4.2
-
-
 PLACES = 2 * PADDING + 1  # of a crop, in each direction
 
 
@@ -31,6 +29,23 @@ def view(number: int, augment: Augment) -> tuple[int, int, bool]:
         return PADDING, PADDING, False
     place, flip = divmod(number, 2) if augment == "crop-flip" else (number, 0)
     return *divmod(place, PLACES), bool(flip)
+
+
+def draw_crops(
+    num_images: int, augment: Augment, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Offsets [N, 2] int64 (row, column, 0..8) and flips [N] bool, on the CPU.
+
+    "crop-flip" draws both, "crop" offsets only (digits: a mirrored 2 is no 2), "none" takes the
+    middle of every image.
+    """
+    offsets = torch.full((num_images, 2), PADDING)
+    flips = torch.zeros(num_images, dtype=torch.bool)
+    if augment != "none":
+        offsets = torch.randint(PLACES, (num_images, 2), generator=generator)
+    if augment == "crop-flip":
+        flips = torch.randint(2, (num_images,), generator=generator).bool()
+    return offsets, flips
 
 
 def pad(pixels: Tensor, pixels_each_side: int = PADDING) -> Tensor:

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from repro import spec
-from repro.data.augment import PADDING, PLACES, crop_flip, normalise, pad, view_numbers
+from repro.data.augment import crop_flip, draw_crops, normalise, pad, view_numbers
 from repro.data.dataset import Images
+from repro.data.strong import draw_recipes, strong_view
 from repro.outputs import Batch
 
 Channels = tuple[float, float, float]
@@ -21,13 +22,15 @@ class Views:
 
     ``order`` [N] int64, ``offsets`` [N, 2] int64 (row, column, 0..8), ``flips`` [N] bool: the
     i-th image of the epoch is image ``order[i]``, cropped at ``offsets[i]``. ``numbers`` [N] int64:
-    offset and flip as one number (``augment.view_numbers``).
+    offset and flip as one number (``augment.view_numbers``). ``recipes`` [N, 27] float32: the
+    second view, where there is one (``strong.draw_recipes``).
     """
 
     order: Tensor
     offsets: Tensor
     flips: Tensor
     numbers: Tensor
+    recipes: Tensor | None = None
 
     def __getitem__(self, part: slice | Tensor) -> "Views":
         return Views(*(tensor[part] for tensor in self.tensors))
@@ -37,7 +40,8 @@ class Views:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        return (self.order, self.offsets, self.flips, self.numbers)
+        first = (self.order, self.offsets, self.flips, self.numbers)
+        return first if self.recipes is None else (*first, self.recipes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,20 +60,20 @@ class TrainingImages:
 def epoch_views(stream: spec.Stream, trial: int, epoch: int, num_images: int) -> Views:
     """The views of one epoch, on the CPU; a function of the arguments alone.
 
-    ``epoch`` counts from 0. Augment "crop-flip" draws offsets and flips, "crop" offsets only
-    (digits: a mirrored 2 is no 2), "none" takes the middle of every image.
+    ``epoch`` counts from 0. A second view changes nothing in the order and the first views, so
+    students with one and students without are paired.
     """
-    identity = json.dumps(spec.encode(stream), sort_keys=True, separators=(",", ":"))
+    plain = replace(stream, second_view="none")
+    identity = json.dumps(spec.encode(plain), sort_keys=True, separators=(",", ":"))
     # On the CPU whatever the device: the same batches everywhere.
     generator = torch.Generator().manual_seed(spec.seed("views", identity, trial, epoch))
     order = torch.randperm(num_images, generator=generator)
-    offsets = torch.full((num_images, 2), PADDING)
-    flips = torch.zeros(num_images, dtype=torch.bool)
-    if stream.augment != "none":
-        offsets = torch.randint(PLACES, (num_images, 2), generator=generator)
-    if stream.augment == "crop-flip":
-        flips = torch.randint(2, (num_images,), generator=generator).bool()
-    return Views(order, offsets, flips, view_numbers(offsets, flips, stream.augment))
+    offsets, flips = draw_crops(num_images, stream.augment, generator)
+    numbers = view_numbers(offsets, flips, stream.augment)
+    recipes = None
+    if stream.second_view == "strong":
+        recipes = draw_recipes(num_images, stream.augment, generator)
+    return Views(order, offsets, flips, numbers, recipes)
 
 
 def prepare(
@@ -90,8 +94,11 @@ def take(prepared: TrainingImages, views: Views) -> Batch:
     ``Batch.indices`` are positions in the prepared training set. Nothing waits for the device.
     """
     pixels = crop_flip(prepared.padded, views.order, views.offsets, views.flips)
-    images = normalise(pixels, prepared.mean, prepared.std)
-    return Batch(images, prepared.labels[views.order], views.order, views.numbers)
+    images, second = normalise(pixels, prepared.mean, prepared.std), None
+    if views.recipes is not None:
+        pixels = strong_view(prepared.padded, views.order, views.recipes)
+        second = normalise(pixels, prepared.mean, prepared.std)
+    return Batch(images, prepared.labels[views.order], views.order, views.numbers, second)
 
 
 def parts(num_images: int, batch_size: int) -> Iterator[slice]:

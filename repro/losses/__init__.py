@@ -1,15 +1,35 @@
 """Every method by name. Adding one: its file, a line in ``LOSSES``, its test file."""
 
 from repro.errors import choose
+from repro.losses.at import AT
+from repro.losses.catkd import CATKD
+from repro.losses.cc import CC
 from repro.losses.ce import CE
 from repro.losses.cmkd import CMKD
+from repro.losses.crd import CRD
+from repro.losses.ctkd import CTKD
 from repro.losses.dist import DIST
 from repro.losses.dkd import DKD
+from repro.losses.fitnet import FitNet
 from repro.losses.kd import KD
+from repro.losses.mlkd import MLKD
+from repro.losses.nkd import NKD
+from repro.losses.nst import NST
+from repro.losses.ofd import OFD
+from repro.losses.pkt import PKT
+from repro.losses.pld import PLD
 from repro.losses.protocol import Loss
+from repro.losses.reviewkd import ReviewKD
+from repro.losses.rkd import RKD
+from repro.losses.rkkd import RKKD
+from repro.losses.simkd import SimKD
 from repro.losses.soft_rank import L2Rank, SigmoidRank
+from repro.losses.sp import SP
 from repro.losses.standardized import Standardized, standardize
 from repro.losses.sum import Sum
+from repro.losses.ttm import TTM
+from repro.losses.vid import VID
+from repro.losses.wttm import WTTM
 
 LOSSES: dict[str, type[Loss]] = {
     "ce": CE,
@@ -17,6 +37,26 @@ LOSSES: dict[str, type[Loss]] = {
     "dkd": DKD,
     "dist": DIST,
     "cmkd": CMKD,
+    "nkd": NKD,
+    "mlkd": MLKD,
+    "ctkd": CTKD,
+    "ttm": TTM,
+    "wttm": WTTM,
+    "rkkd": RKKD,
+    "pld": PLD,
+    "reviewkd": ReviewKD,
+    "simkd": SimKD,
+    "catkd": CATKD,
+    "sp": SP,
+    "cc": CC,
+    "rkd": RKD,
+    "pkt": PKT,
+    "crd": CRD,
+    "fitnet": FitNet,
+    "at": AT,
+    "vid": VID,
+    "nst": NST,
+    "ofd": OFD,
 }
 TYPES: tuple[type, ...] = (*LOSSES.values(), Standardized, Sum, SigmoidRank, L2Rank)  # in records
 

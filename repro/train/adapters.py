@@ -34,19 +34,26 @@ def initial_adapter(
     So a method starts equal with a plug-in and without. ``teacher``: its outputs for
     ``probe_batch``; ``labels`` [N] of the training set. None where the loss has no adapter.
     """
-    student = shapes(run.network, NUM_CLASSES[run.stream.dataset])
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed("adapter", run.trial))
-        adapter = adapter_of(run.loss, student, teacher, labels)
+    adapter = _adapter(run, teacher, labels)
     return None if adapter is None else adapter.to(device)
 
 
 def stored_adapter(run: Run) -> nn.Module | None:
-    """Like ``initial_adapter`` without values, for those that are stored with the network."""
-    if run.teacher is None or not hasattr(run.loss, "make_adapter"):
+    """Like ``initial_adapter`` from shapes alone, to assign stored values to.
+
+    What it copies from the teacher is on device meta until then.
+    """
+    if run.teacher is None:
         return None
     teacher = shapes(run.teacher.network, NUM_CLASSES[run.stream.dataset])
-    return initial_adapter(run, teacher, torch.empty(0, dtype=torch.int64), torch.device("cpu"))
+    return _adapter(run, teacher, torch.empty(0, dtype=torch.int64))
+
+
+def _adapter(run: Run, teacher: Outputs, labels: Tensor) -> nn.Module | None:
+    student = shapes(run.network, NUM_CLASSES[run.stream.dataset])
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed("adapter", run.trial))
+        return adapter_of(run.loss, student, teacher, labels)
 
 
 class Deployed(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from repro import launch
-from repro.losses import LOSSES
+from repro.losses import METHODS
 from tests.cli.invoke import error_of, repro, usage_error_of
 
 
@@ -82,7 +82,7 @@ def test_all_methods_are_those_of_the_suite(elsewhere: Path) -> None:
         runs_dir=elsewhere,
     )
     _profile, runs, _device = asked.resolve()
-    assert {run.method for run in runs} == {"teacher", *LOSSES}
+    assert {run.method for run in runs} == {"teacher", *METHODS}
     assert {run.stream.split for run in runs} == {"tune"}
 
 

@@ -75,10 +75,10 @@ def test_precision_and_split_reach_teachers_and_students() -> None:
         ("demo", Choice(pairs=("resnet8",)), "unknown pair of grid demo 'resnet8'; known:"),
         (
             "demo",
-            Choice(methods=("kd", "at")),
-            "unknown method 'at'; known: ce, kd, dkd, dist, cmkd,",
+            Choice(methods=("kd", "atkd")),
+            "unknown method 'atkd'; known: ce, kd, dkd, dist, cmkd,",
         ),
-        ("demo", Choice(methods=("cmkd/other",)), "unknown method 'cmkd/other'; known:"),
+        ("demo", Choice(methods=("cmkd/other",)), "unknown variant of cmkd 'cmkd/other'; known:"),
         ("demo", Choice(methods=("ce+ls",)), "unknown method 'ce+ls'; known:"),
     ],
 )

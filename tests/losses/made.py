@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.losses import Loss
@@ -51,12 +52,13 @@ def _outputs(
     before = tuple(
         normal(batch, width, size, size) for width, size in zip(widths, SIZES, strict=True)
     )
-    maps = before[-1].relu()
+    features = tuple(F.softplus(m) for m in before)  # a ReLU's zeros would have no slope
+    maps = features[-1]
     weight, bias = normal(classes, widths[-1]), normal(classes)
     pooled = maps.mean(dim=(2, 3))
     return Outputs(
         logits=3 * pooled @ weight.T + bias,
-        features=tuple(m.relu() for m in before),
+        features=features,
         preactivations=before,
         pooled=pooled,
         maps=maps,
@@ -77,8 +79,8 @@ def terms(loss: Loss, case: Case, module: nn.Module | None = None) -> dict[str, 
     """The loss's terms; with a new adapter where none is given."""
     module = adapter(loss, case) if module is None else module
     student = case.student
-    if module is not None and hasattr(module, "deploy"):
-        student = module.deploy(student)  # type: ignore[operator]
+    for part in module if isinstance(module, nn.ModuleList) else [module]:
+        student = part.deploy(student) if hasattr(part, "deploy") else student
     return terms_of(loss, student, case.teacher, case.batch, module)
 
 

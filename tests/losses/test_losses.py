@@ -152,7 +152,7 @@ def test_a_step_takes_few_operations(method: str, most: int) -> None:
         assert len(logging.names) <= 20
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "dkd+ls", "kd+cmkd", "cmkd+ls+dist", "kd+ls+dist+ls"])
 def test_names_round_trip(method: str) -> None:
     assert method_name(named(method)) == method
 
@@ -167,7 +167,10 @@ def test_the_methods_are_known() -> None:
     assert (*LOSSES, "kd+ls") == METHODS
 
 
-@pytest.mark.parametrize("method", ["kdd", "", "ce+ls", "kd+ls+ls", "+ls", "KD", "kd+at"])
+UNKNOWN = ("kdd", "", "ce+ls", "kd+ls+ls", "+ls", "KD", "kd+", "ce+kd", "kd+ce", "kd+ls+x")
+
+
+@pytest.mark.parametrize("method", UNKNOWN)
 def test_unknown_methods_are_refused_with_the_known_ones(method: str) -> None:
     with pytest.raises(UserError, match=r"unknown method .*; known: ce, kd, .*kd\+ls"):
         named(method)

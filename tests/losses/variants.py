@@ -1,8 +1,9 @@
-"""Every method, and every row of CMKD's ablation, by a readable name."""
+"""CMKD, its nearest neighbours, and every row of its ablation, by a readable name."""
 
-from repro.losses import CMKD, METHODS, L2Rank, Loss, SigmoidRank, named
+from repro.losses import CMKD, L2Rank, Loss, SigmoidRank, named
 
-METHOD_LOSSES: dict[str, Loss] = {method: named(method) for method in METHODS}
+LOGIT_METHODS = (*("ce", "kd", "dkd", "dist", "cmkd"), *("kd+ls", "dkd+ls", "dist+ls", "cmkd+ls"))
+METHOD_LOSSES: dict[str, Loss] = {method: named(method) for method in LOGIT_METHODS}
 
 DIFFICULTIES = (
     "teacher_entropy_rank",
