@@ -58,7 +58,7 @@ lint: setup
 	$(VENV)/bin/mypy
 
 test: lint  ## Lint, types and tests; with REPRO_CIFAR100=path also those on the real images.
-	MPLBACKEND=Agg $(VENV)/bin/python -m pytest $(MORE)
+	MPLBACKEND=Agg $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(MORE)
 
 mutants: setup  ## Check that the tests notice the planted faults.
 	$(VENV)/bin/python tests/mutants.py

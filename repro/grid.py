@@ -219,14 +219,16 @@ def _for_pair(loss: Loss, pair: Pair, profile: Profile) -> Loss:
         return replace(loss, loss=_changed(inner, pair_weights(method_name(loss), pair)))
     if isinstance(loss, CMKD):
         return cmkd_reading()
-    return _scaled(_changed(loss, pair_weights(method_name(loss), pair)), profile.stream.epochs)
+    return scaled_warmups(
+        _changed(loss, pair_weights(method_name(loss), pair)), profile.stream.epochs
+    )
 
 
 def _changed(loss: Any, weights: Mapping[str, Fact | Unknown]) -> Loss:
     return replace(loss, **{name: weight.value for name, weight in weights.items()})
 
 
-def _scaled(loss: Any, epochs: int) -> Loss:
+def scaled_warmups(loss: Any, epochs: int) -> Loss:
     """With the fields ``*_epochs`` at the same fraction of the training; 0 stays 0."""
     given = {f.name: getattr(loss, f.name) for f in fields(loss) if f.name.endswith("_epochs")}
     return replace(loss, **{name: scaled(n, epochs) for name, n in given.items() if n})

@@ -208,9 +208,8 @@ PAIR_WEIGHTS: dict[str, Weights] = {
             "wrn_40_2:ShuffleV1": ("wrn40_2_shuv1.yaml, cfg.py's default", 8.0),
         },
     ),
-    # Weights of DKD on standardised logits are those of ``repro.losses.standardized``: the logs
-    # (logs/DKD/dkd,<teacher>,<student>,<temperature>,<weight>,<beta>.txt) hold others for each
-    # pair, but the released script changed in between (see its DEVIATION).
+    # "dkd+ls" is not here: ``standardize`` weighs DKD's pair by 9. The names of its logs hold other
+    # temperatures, weights and betas (logs/DKD/dkd,<teacher>,<student>,<T>,<weight>[,<beta>].txt).
     "kd+ls": _released(
         ("temperature", "kd_weight"),
         f"{LSKD} logs/KD/kd,",
@@ -272,20 +271,30 @@ def _unreleased(place: str, **values: Any) -> dict[str, Unknown]:
 
 
 TYPICAL = "the value of resnet32x4:resnet8x4"
-# What the other pairs take: the defaults of the losses.
 OTHER_PAIRS: dict[str, dict[str, Unknown]] = {
     "dkd": _unreleased("cfg.py's default", beta=8.0),
     "kd+ls": _unreleased("the default of tools/train.py", temperature=2.0, kd_weight=9.0),
-    "reviewkd": _unreleased(TYPICAL, review_weight=5.0),
-    "catkd": _unreleased(TYPICAL, cam_weight=15.0, resolution=2, normalize=False),
+    "reviewkd": _unreleased("mdistiller's default, engine/cfg.py", review_weight=1.0),
+    "catkd": _unreleased("cfg.py's default", cam_weight=400.0, resolution=2, normalize=True),
     "ttm": _unreleased(TYPICAL, gamma=0.1, beta=100.0),
     "wttm": _unreleased(TYPICAL, gamma=0.1, beta=3.0),
+}
+# Those without a default for every pair take the student's nearest relative with released values.
+TUNED = ("reviewkd", "catkd", "ttm", "wttm")
+RELATIVES: dict[str, Pair] = {
+    **dict.fromkeys(("resnet8", "resnet14", "resnet20", "resnet32"), ("resnet56", "resnet20")),
+    "wrn_16_2": ("wrn_40_2", "wrn_16_2"),
 }
 
 
 def pair_weights(method: str, pair: Pair) -> dict[str, Fact | Unknown]:
     """Field -> value of a method's weights that vary by pair; empty where none does."""
-    others = OTHER_PAIRS.get(method, {})
-    return {
-        field: PAIR_WEIGHTS[method][field].get(pair, unknown) for field, unknown in others.items()
-    }
+    return {field: _weight(method, field, pair) for field in OTHER_PAIRS.get(method, {})}
+
+
+def _weight(method: str, field: str, pair: Pair) -> Fact | Unknown:
+    released, relative = PAIR_WEIGHTS[method][field], RELATIVES.get(pair[1])
+    if pair in released or method not in TUNED or relative not in released:
+        return released.get(pair, OTHER_PAIRS[method][field])
+    place = f"the value of {':'.join(relative)}"
+    return _unreleased(place, value=released[relative].value)["value"]

@@ -25,18 +25,22 @@ def show_run(request: Request, console: Console) -> None:
     """Print one run of a grid, or the recorded one whose key starts with these digits."""
     by_key = KEY.fullmatch(request.grid)
     run, profile, sources = (of_record if by_key else of_grid)(request)
-    record = Records(request.runs_dir).of(key(run))
-    status = record.status() if record.exists() else None
-    state = f"{status.state}, {record.directory}" if status else "new"
     for line in (
         f"{run.pair} {run.method} trial {run.trial}, profile {profile.name}",
         f"key {key(run)}",
-        f"state {state}",
+        f"state {_state(Records(request.runs_dir).of(key(run)))}",
     ):
         console.print(line, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)
     console.print(table(rows(run, profile, sources, AS_RECORDED if by_key else "-")))
+
+
+def _state(record: Record) -> str:
+    if not record.exists():
+        return "new"
+    status = record.status()
+    return f"{status.state if status else 'not begun'}, {record.directory}"
 
 
 def table(shown: list[Row]) -> Table:

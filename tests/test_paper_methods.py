@@ -80,14 +80,37 @@ def test_a_method_without_an_entry_shows_a_dash() -> None:
 
 
 @pytest.mark.parametrize("method", PAIR_WEIGHTS)
-def test_every_weight_is_a_field_and_other_pairs_take_its_default(method: str) -> None:
+def test_every_weight_is_a_field_and_other_pairs_have_a_reason(method: str) -> None:
     defaults = fields_of(method)
     assert PAIR_WEIGHTS[method].keys() == OTHER_PAIRS[method].keys() <= defaults.keys()
-    for name, unknown in pair_weights(method, ("resnet14", "resnet8")).items():
-        assert isinstance(unknown, Unknown)
-        assert unknown.value == defaults[name]
-        assert type(unknown.value) is type(defaults[name])
-        assert unknown.why.startswith("pair without a released configuration; ")
+    for pair in (("resnet14", "resnet8"), ("ResNet50", "resnet8x4")):
+        for name, unknown in pair_weights(method, pair).items():
+            assert isinstance(unknown, Unknown)
+            assert type(unknown.value) is type(defaults[name])
+            assert unknown.why.startswith("pair without a released configuration; ")
+
+
+@pytest.mark.parametrize(
+    ("method", "pair", "relative"),
+    [
+        ("ttm", ("resnet14", "resnet8"), ("resnet56", "resnet20")),
+        ("catkd", ("resnet20", "resnet8"), ("resnet56", "resnet20")),
+        ("reviewkd", ("vgg13", "wrn_16_2"), ("wrn_40_2", "wrn_16_2")),
+    ],
+)
+def test_a_pair_without_values_takes_those_of_the_student_s_relative(
+    method: str, pair: Pair, relative: Pair
+) -> None:
+    """TTM's beta of 100, for resnet8x4, keeps a resnet8 at chance."""
+    own, theirs = pair_weights(method, pair), pair_weights(method, relative)
+    assert {name: w.value for name, w in own.items()} == {n: w.value for n, w in theirs.items()}
+    reason = f"pair without a released configuration; the value of {':'.join(relative)}"
+    assert {w.why for w in own.values() if isinstance(w, Unknown)} == {reason}
+
+
+def test_where_the_code_has_a_default_for_every_pair_it_stands() -> None:
+    assert pair_weights("dkd", ("resnet14", "resnet8"))["beta"].value == 8.0
+    assert pair_weights("catkd", ("ResNet50", "vgg8"))["cam_weight"].value == 400.0
 
 
 @pytest.mark.parametrize("method", PAIR_WEIGHTS)
@@ -152,7 +175,7 @@ def test_catkd_normalises_the_maps_of_different_architectures_alone() -> None:
 
 
 def test_reviewkd_weighs_small_resnets_little() -> None:
-    expected = [0.6, 1.0, 5.0, 5.0, 5.0, 5.0]  # vgg13:vgg8 is not in the script: the default
+    expected = [0.6, 1.0, 5.0, 5.0, 5.0, 1.0]  # vgg13:vgg8 is not in the script
     assert values("reviewkd", "review_weight", paper.SAME_ARCHITECTURE) == expected
     assert isinstance(pair_weights("reviewkd", ("vgg13", "vgg8"))["review_weight"], Unknown)
     assert isinstance(pair_weights("reviewkd", ("resnet56", "resnet20"))["review_weight"], Fact)

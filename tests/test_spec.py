@@ -178,7 +178,7 @@ def test_a_field_without_since_is_written_even_at_its_default() -> None:
     assert encode(KD()) == {"type": "KD", "temperature": 4.0, "ce_weight": 0.1, "kd_weight": 0.9}
 
 
-@pytest.mark.parametrize("data", [{"type": "AT", "beta": 1.0}, {"beta": 1.0}, {"type": "int"}])
+@pytest.mark.parametrize("data", [{"type": "Other", "beta": 1.0}, {"beta": 1.0}, {"type": "int"}])
 def test_an_unknown_type_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="unknown type"):
         decode(data)

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from repro.outputs import Batch, Outputs
 
+CROSS_ENTROPY = ("ce", "ce_second")  # names of its terms: of the first view and of the second
+
 
 @runtime_checkable
 class Loss(Protocol):

@@ -10,6 +10,7 @@ from repro.losses.correlation import zscore
 from repro.losses.dkd import DKD
 from repro.losses.kd import KD
 from repro.losses.protocol import (
+    CROSS_ENTROPY,
     Loss,
     adapter_of,
     at_epoch,
@@ -64,8 +65,11 @@ class Standardized:
         adapter: nn.Module | None = None,
     ) -> dict[str, Tensor]:
         inputs = _standardized(student), _standardized(teacher), batch
-        ce = self.ce_weight * F.cross_entropy(student.logits, batch.labels)
-        return terms_of(self.loss, *inputs, adapter) | {"ce": ce}
+        terms = terms_of(self.loss, *inputs, adapter)
+        for name, raw in zip(CROSS_ENTROPY, (student, student.second), strict=True):
+            if raw is not None and name in terms:
+                terms[name] = self.ce_weight * F.cross_entropy(raw.logits, batch.labels)
+        return terms
 
     def at_epoch(self, epoch: int) -> "Standardized":
         """The inner loss's ``at_epoch`` where it has one."""
@@ -83,15 +87,15 @@ class Standardized:
 def standardize(loss: Loss) -> Standardized:
     """``loss`` with LSKD's hyper-parameters where they are published (KD, DKD), as given otherwise.
 
-    LSKD's script (tools/train.py): KD takes temperature 2 and weight 9; DKD multiplies alpha and
-    beta by 9 and keeps its temperature (the script sets KD's in its DKD branch).
-    DEVIATION: in commit 2ece47f that branch computes beta from alpha (1 x 9 x 9 = 81); we take
-    it for a slip and multiply beta (8 x 9 = 72).
+    LSKD's script (tools/train.py, commit 6b58661): both take temperature 2; KD weight 9, while DKD
+    multiplies alpha and beta by 9. (At 2ece47f its DKD branch sets KD's temperature and computes
+    beta from alpha, 1 x 9 x 9 = 81: slips that the later commit mends.)
     """
     if isinstance(loss, KD):
-        return Standardized(loss=replace(loss, temperature=BASE_TEMPERATURE, kd_weight=WEIGHT))
+        loss = replace(loss, temperature=BASE_TEMPERATURE, kd_weight=WEIGHT)
     if isinstance(loss, DKD):
-        loss = replace(loss, alpha=WEIGHT * loss.alpha, beta=WEIGHT * loss.beta)
+        alpha, beta = WEIGHT * loss.alpha, WEIGHT * loss.beta
+        loss = replace(loss, temperature=BASE_TEMPERATURE, alpha=alpha, beta=beta)
     return Standardized(loss=loss)
 
 

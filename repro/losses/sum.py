@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from repro.errors import UserError
 from repro.losses.protocol import (
+    CROSS_ENTROPY,
     Loss,
     adapter_of,
     at_epoch,
@@ -57,7 +58,7 @@ class Sum:
             for name, term in terms_of(loss, student, teacher, batch, mine).items():
                 if name not in terms:
                     terms[name] = term
-                elif name != "ce":
+                elif name not in CROSS_ENTROPY:
                     terms[name] = terms[name] + term
         return terms
 

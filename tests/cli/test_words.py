@@ -20,7 +20,7 @@ from tests.cli.invoke import error_of, repro, usage_error_of
             ("cifar", "--profile", "quick", "--pairs", "resnet20:resnet8,b"),
             "unknown pair of grid cifar 'b'; known:",
         ),
-        (("demo", "--methods", "kd,at"), "unknown method 'at'; known: ce, kd, dkd, dist, cmkd"),
+        (("demo", "--methods", "kd,atkd"), "unknown method 'atkd'; known: ce, kd, dkd, dist, cmkd"),
         (("demo", "--profile", "full"), "unknown profile 'full'; known: paper, quick, demo, auto"),
         (("demo", "--device", "tpu"), "unknown device 'tpu'; known: auto, cpu, cuda"),
         (("demo", "--precision", "fp16"), "unknown precision 'fp16'; known: fp32, bf16"),

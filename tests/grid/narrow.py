@@ -10,6 +10,7 @@ QUICK = replace(
     pairs={
         "cifar-same": (("resnet20", "resnet8"),),
         "cifar-different": (("resnet20", "MobileNetV2"),),
+        "plug-in": (("resnet20", "resnet8"),),
     },
     union=("cifar-same", "cifar-different"),
 )

@@ -1,8 +1,9 @@
 """The loss and the learning rate that a method has in a grid."""
 
-from repro import paper
-from repro.grid import Choice, ablation_rows, cmkd_reading, expand, loss_for
-from repro.losses import CE, CMKD, DIST, DKD, KD, L2Rank, Standardized
+from dataclasses import replace
+
+from repro.grid import Choice, ablation_rows, cmkd_reading, expand, loss_for, scaled_warmups
+from repro.losses import CE, CMKD, CTKD, DIST, DKD, KD, LOSSES, L2Rank, Standardized, Sum
 from tests.grid.narrow import DEMO, PAPER
 
 
@@ -71,12 +72,48 @@ def test_dkd_takes_the_beta_of_its_pair_and_the_scaled_warm_up() -> None:
 
 def test_standardised_dkd_weighs_both_terms_nine_times() -> None:
     loss = loss_for("dkd+ls", ("resnet56", "resnet20"), PAPER)
-    assert loss == Standardized(loss=DKD(alpha=9.0, beta=18.0, warmup_epochs=20))
+    assert loss == Standardized(loss=DKD(alpha=9.0, beta=18.0, temperature=2.0, warmup_epochs=20))
 
 
-def test_standardised_kd_takes_the_published_temperature_and_weight() -> None:
-    loss = loss_for("kd+ls", paper.ABLATION_PAIR, PAPER)
-    assert loss == Standardized(loss=KD(temperature=2.0, kd_weight=9.0, ce_weight=0.1))
+def test_standardised_kd_takes_the_published_temperature_and_weight_of_its_pair() -> None:
+    """As the names of LSKD's logs say; 2 and 9, the script's defaults, where there is no log."""
+    published = {
+        ("resnet32x4", "resnet8x4"): (2.0, 9.0),
+        ("vgg13", "vgg8"): (3.0, 9.0),
+        ("resnet110", "resnet20"): (4.0, 12.0),
+        ("ResNet50", "MobileNetV2"): (3.0, 1.0),
+        ("wrn_40_2", "ShuffleV1"): (2.0, 9.0),  # no log
+    }
+    for pair, (temperature, weight) in published.items():
+        expected = Standardized(loss=KD(temperature=temperature, kd_weight=weight, ce_weight=0.1))
+        assert loss_for("kd+ls", pair, PAPER) == expected
+        loss = loss_for("kd+ls+cmkd", pair, PAPER)
+        assert loss == Sum(losses=(expected, cmkd_reading()))
+
+
+def test_standardised_losses_keep_the_weights_of_their_pair() -> None:
+    pair = ("resnet56", "resnet20")
+    for method in ("ttm", "catkd"):
+        loss = loss_for(f"{method}+ls", pair, PAPER)
+        assert loss == Standardized(loss=loss_for(method, pair, PAPER))
+    assert loss_for("cmkd+ls", pair, PAPER) == Standardized(loss=cmkd_reading())
+
+
+def test_every_warm_up_is_scaled_to_the_epochs_of_the_profile() -> None:
+    """Half of 240 epochs; a method alone, standardised and in a sum; 0 stays 0."""
+    pair, half = ("resnet56", "resnet20"), replace(PAPER, stream=replace(PAPER.stream, epochs=120))
+    for method, cls in LOSSES.items():
+        default, loss = cls(), loss_for(method, pair, half)
+        for name, epochs in vars(default).items():
+            if name.endswith("_epochs"):
+                assert getattr(loss, name) == epochs / 2, (method, name)
+                assert getattr(loss_for(method, pair, PAPER), name) == epochs
+    assert loss_for("ctkd", pair, half) == CTKD(ramp_epochs=5)
+    loss = loss_for("dkd+ls+reviewkd", pair, half)
+    assert loss == Sum(losses=(loss_for("dkd+ls", pair, half), loss_for("reviewkd", pair, half)))
+    assert loss.losses[0].loss.warmup_epochs == 10
+    assert loss.losses[1].warmup_epochs == 10
+    assert scaled_warmups(DKD(warmup_epochs=0), 120) == DKD(warmup_epochs=0)
 
 
 def test_the_cmkd_of_a_grid_is_our_reading() -> None:

@@ -11,6 +11,8 @@ from repro.losses.mlkd import MLKD
 from repro.outputs import Batch, Outputs
 from tests.losses.reference import Array, batch_of, cross_entropy, softmax
 
+PAPER = MLKD(variant="paper")
+
 
 def two_views(batch: int = 7, classes: int = 5) -> tuple[Tensor, Tensor, Batch]:
     """Student's and teacher's logits [2, B, K] in float64."""
@@ -56,7 +58,7 @@ def test_mlkd_equals_a_slow_reference() -> None:
         "batch": 0.9 * sum(among_rows(*one) for one in each[:5]),
         "class": 0.9 * sum(among_rows(*one, transposed=True) for one in each[:5]),
     }
-    assert terms(MLKD(), student, teacher, batch) == pytest.approx(expected, rel=1e-9)
+    assert terms(PAPER, student, teacher, batch) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("size", "classes"), [(7, 5), (8, 5), (8, 6), (1, 4)])
@@ -91,8 +93,8 @@ def test_mlkd_is_zero_at_the_teacher(variant: Literal["paper", "released"]) -> N
 
 def test_the_views_count_alike_for_the_instance_level() -> None:
     student, teacher, batch = two_views()
-    values = terms(MLKD(), student, teacher, batch)
-    swapped = terms(MLKD(), student.flip(0), teacher.flip(0), batch)
+    values = terms(PAPER, student, teacher, batch)
+    swapped = terms(PAPER, student.flip(0), teacher.flip(0), batch)
     assert swapped["ce"] == values["ce_second"]
     assert swapped["instance"] == pytest.approx(values["instance"], rel=1e-12)
     assert swapped["batch"] != pytest.approx(values["batch"], rel=1e-2)
@@ -112,12 +114,16 @@ def test_batch_and_class_level_do_not_see_the_strong_view(
 def test_the_batch_level_ignores_the_names_of_the_classes_and_the_class_level_the_order() -> None:
     """A student that renames all classes alike errs in instances and classes, not in the batch."""
     _, teacher, batch = two_views()
-    renamed = terms(MLKD(), teacher.roll(1, dims=2), teacher, batch)
+    renamed = terms(PAPER, teacher.roll(1, dims=2), teacher, batch)
     assert renamed["batch"] == pytest.approx(0, abs=1e-12)
     assert min(renamed["instance"], renamed["class"]) > 0.1
-    reordered = terms(MLKD(), teacher.roll(1, dims=1), teacher, batch)
+    reordered = terms(PAPER, teacher.roll(1, dims=1), teacher, batch)
     assert reordered["class"] == pytest.approx(0, abs=1e-12)
     assert min(reordered["instance"], reordered["batch"]) > 0.1
+
+
+def test_the_released_variant_is_the_default() -> None:
+    assert MLKD() == MLKD(variant="released") != PAPER
 
 
 @pytest.mark.parametrize("blind", ["student", "teacher"])
@@ -126,13 +132,13 @@ def test_without_a_second_view_the_error_says_what_is_missing(blind: str) -> Non
     given = {"student": outputs(student), "teacher": outputs(teacher)}
     given[blind] = Outputs(given[blind].logits)
     with pytest.raises(UserError, match='second_view="strong"'):
-        MLKD()(given["student"], given["teacher"], batch)
+        PAPER(given["student"], given["teacher"], batch)
 
 
 def test_both_views_teach() -> None:
     student, teacher, batch = two_views()
     student.requires_grad_()
-    values = MLKD(ce_weight=0)(outputs(student), outputs(teacher), batch)
+    values = MLKD(ce_weight=0, variant="paper")(outputs(student), outputs(teacher), batch)
     torch.stack(tuple(values.values())).sum().backward()
     assert student.grad is not None
     assert (student.grad.abs().sum(dim=2) > 0).all()

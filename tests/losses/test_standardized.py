@@ -37,7 +37,7 @@ def test_only_cross_entropy_depends_on_the_scale_of_each_students_logits(method:
 def test_the_published_hyper_parameters() -> None:
     assert named("kd+ls") == Standardized() == standardize(KD())
     assert named("kd+ls").loss == KD(temperature=2.0, kd_weight=9.0, ce_weight=0.1)  # type: ignore[attr-defined]
-    assert named("dkd+ls").loss == DKD(alpha=9.0, beta=72.0, temperature=4.0)  # type: ignore[attr-defined]
+    assert named("dkd+ls").loss == DKD(alpha=9.0, beta=72.0, temperature=2.0)  # type: ignore[attr-defined]
     assert named("dist+ls").loss == DIST()  # type: ignore[attr-defined]
 
 

@@ -38,7 +38,8 @@ def ring(bench: Bench) -> Row:
 
 def kept_tensors(given: Given) -> dict[str, Tensor]:
     batch, outputs = given
-    return vars(batch) | {"teacher_logits": outputs.logits}
+    tensors = {name: value for name, value in vars(batch).items() if value is not None}
+    return tensors | {"teacher_logits": outputs.logits}
 
 
 def recorded_and_eager(bench: Bench, precision: Precision, deterministic: bool) -> Row:
