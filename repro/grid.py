@@ -37,7 +37,7 @@ PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "cifar-different": paper.DIFFERENT_ARCHITECTURE,
     "stronger-teacher": paper.STRONGER_TEACHERS,
     "ablation": (paper.ABLATION_PAIR,),
-    "plug-in": paper.PLUG_IN_PAIRS,
+    "plug-in": paper.PLUG_IN_PAIRS.value,
 }
 PLUGGED_IN = ("cmkd", "dist")  # what is added to a method: CMKD, and DIST in its place as control
 
@@ -105,7 +105,9 @@ def ablation(profile: Profile, choice: Choice) -> list[Run]:
 
 def plug_in(profile: Profile, choice: Choice) -> list[Run]:
     """Methods alone, with CMKD's terms added, and with DIST's as the control: claim C6."""
-    rows = plug_in_rows(paper.PLUG_IN_METHODS if choice.methods in ((), ALL) else choice.methods)
+    rows = plug_in_rows(
+        paper.PLUG_IN_METHODS.value if choice.methods in ((), ALL) else choice.methods
+    )
     return _methods_on_pairs("plug-in", profile, replace(choice, methods=rows))
 
 

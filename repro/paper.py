@@ -63,10 +63,18 @@ STRONGER_TEACHERS: tuple[Pair, ...] = (
     *((t, "resnet20") for t in ("resnet32", "resnet44", "resnet56", "resnet110")),
 )
 ABLATION_PAIR: Pair = ("resnet32x4", "resnet8x4")
-# "Adapts to ... other KD methods" (abstract); to which, and on which pairs, is unread. Ours: two
-# logit methods, a hint, a contrastive and a multi-stage method, on one pair of each kind.
-PLUG_IN_METHODS = ("kd", "dkd", "fitnet", "crd", "reviewkd")
-PLUG_IN_PAIRS: tuple[Pair, ...] = (ABLATION_PAIR, ("resnet32x4", "ShuffleV2"))
+
+# "Adapts to ... other KD methods" (abstract).
+PLUG_IN_METHODS = Unknown(
+    ("kd", "dkd", "fitnet", "crd", "reviewkd"),
+    "to which methods is unread: two logit methods, a hint, a contrastive and a multi-stage one",
+    "--methods",
+)
+PLUG_IN_PAIRS = Unknown(
+    (ABLATION_PAIR, ("resnet32x4", "ShuffleV2")),
+    "on which pairs is unread: one of each kind",
+    "none",
+)
 
 # Training recipe of the CRD benchmark.
 EPOCHS = Fact(240, f"{REPDISTILLER} train_student.py")

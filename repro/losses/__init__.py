@@ -37,26 +37,29 @@ LOSSES: dict[str, type[Loss]] = {
     "dkd": DKD,
     "dist": DIST,
     "cmkd": CMKD,
+    # logits
     "nkd": NKD,
-    "mlkd": MLKD,
     "ctkd": CTKD,
     "ttm": TTM,
     "wttm": WTTM,
+    "mlkd": MLKD,
     "rkkd": RKKD,
     "pld": PLD,
-    "reviewkd": ReviewKD,
-    "simkd": SimKD,
-    "catkd": CATKD,
-    "sp": SP,
-    "cc": CC,
-    "rkd": RKD,
-    "pkt": PKT,
-    "crd": CRD,
+    # features
     "fitnet": FitNet,
     "at": AT,
     "vid": VID,
     "nst": NST,
     "ofd": OFD,
+    "reviewkd": ReviewKD,
+    "simkd": SimKD,
+    "catkd": CATKD,
+    # relations
+    "sp": SP,
+    "cc": CC,
+    "rkd": RKD,
+    "pkt": PKT,
+    "crd": CRD,
 }
 TYPES: tuple[type, ...] = (*LOSSES.values(), Standardized, Sum, SigmoidRank, L2Rank)  # in records
 

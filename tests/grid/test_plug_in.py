@@ -9,14 +9,14 @@ from tests.grid.narrow import DEMO, PAPER, QUICK
 
 def test_each_method_stands_alone_and_with_both_plug_ins() -> None:
     methods = {run.method for run in expand("plug-in", PAPER) if run.teacher}
-    sums = {f"{x}+{plug}" for x in paper.PLUG_IN_METHODS for plug in ("cmkd", "dist")}
-    assert methods == {"ce", "cmkd", "dist", *paper.PLUG_IN_METHODS, *sums}
-    assert len(paper.PLUG_IN_METHODS) == 5
+    sums = {f"{x}+{plug}" for x in paper.PLUG_IN_METHODS.value for plug in ("cmkd", "dist")}
+    assert methods == {"ce", "cmkd", "dist", *paper.PLUG_IN_METHODS.value, *sums}
+    assert len(paper.PLUG_IN_METHODS.value) == 5
 
 
 def test_the_plug_ins_are_our_reading_and_the_published_dist() -> None:
     pair = paper.ABLATION_PAIR
-    for method in paper.PLUG_IN_METHODS:
+    for method in paper.PLUG_IN_METHODS.value:
         for plug, cls in (("cmkd", CMKD), ("dist", DIST)):
             loss = loss_for(f"{method}+{plug}", pair, PAPER)
             assert isinstance(loss, Sum)
