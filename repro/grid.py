@@ -105,10 +105,8 @@ def ablation(profile: Profile, choice: Choice) -> list[Run]:
 
 def plug_in(profile: Profile, choice: Choice) -> list[Run]:
     """Methods alone, with CMKD's terms added, and with DIST's as the control: claim C6."""
-    rows = plug_in_rows(
-        paper.PLUG_IN_METHODS.value if choice.methods in ((), ALL) else choice.methods
-    )
-    return _methods_on_pairs("plug-in", profile, replace(choice, methods=rows))
+    chosen = METHODS if choice.methods == ALL else choice.methods or paper.PLUG_IN_METHODS.value
+    return _methods_on_pairs("plug-in", profile, replace(choice, methods=plug_in_rows(chosen)))
 
 
 def plug_in_rows(methods: Sequence[str]) -> tuple[str, ...]:

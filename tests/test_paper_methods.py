@@ -16,7 +16,7 @@ from repro.profiles import PROFILES
 
 PAPER = PROFILES["paper"]
 BENCHMARK = (*paper.SAME_ARCHITECTURE, *paper.DIFFERENT_ARCHITECTURE)
-ALL_PAIRS = {*BENCHMARK, *paper.STRONGER_TEACHERS, *paper.PLUG_IN_PAIRS, paper.ABLATION_PAIR}
+ALL_PAIRS = {*BENCHMARK, *paper.STRONGER_TEACHERS, *paper.PLUG_IN_PAIRS.value, paper.ABLATION_PAIR}
 
 
 def fields_of(method: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from repro import paper
 from repro.grid import Choice, expand, loss_for
-from repro.losses import CMKD, DIST, Sum
+from repro.losses import CMKD, DIST, METHODS, Sum
 from repro.spec import key
 from tests.grid.narrow import DEMO, PAPER, QUICK
 
@@ -30,6 +30,12 @@ def test_a_chosen_method_comes_with_its_sums() -> None:
     assert found == ["ce", "cmkd", "dist", "at", "at+cmkd", "at+dist"]
     runs = expand("plug-in", DEMO, Choice(methods=("kd+cmkd", "dist"), trials=1))
     assert [run.method for run in runs if run.teacher] == ["ce", "cmkd", "dist", "kd+cmkd"]
+
+
+def test_all_methods_are_plugged_into() -> None:
+    methods = {run.method for run in expand("plug-in", DEMO, Choice(methods=("all",), trials=1))}
+    assert {*METHODS, "kd+ls+cmkd", "vid+dist", "teacher"} <= methods
+    assert not methods & {"ce+cmkd", "cmkd+dist", "dist+cmkd", "cmkd+cmkd"}
 
 
 def test_what_other_grids_train_is_not_trained_again() -> None:
