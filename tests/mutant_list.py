@@ -166,9 +166,9 @@ LEARNING = (
     ),
     Mutant(
         "flip: digits are mirrored too",
-        "repro/data/batches.py",
-        'if stream.augment == "crop-flip":',
-        'if stream.augment != "none":',
+        "repro/data/augment.py",
+        'if augment == "crop-flip":\n        flips',
+        'if augment != "none":\n        flips',
         "tests/data/test_batches.py",
     ),
     Mutant(
@@ -224,14 +224,14 @@ LEARNING = (
     Mutant(
         "student: the reported network is not the stored one",
         "repro/train/student.py",
-        "            round_to_half(self.model)\n",
+        "            round_to_half(self.network)\n",
         "            pass\n",
         "tests/train/test_student.py -k stored",
     ),
     Mutant(
         "student: momentum is not in the checkpoint",
         "repro/train/student.py",
-        'self.optimizer.state[parameter]["momentum_buffer"].copy_(momentum[name])',
+        "momentum.copy_(saved[name])",
         "pass",
         "tests/train/test_cohort.py -k going_on",
     ),

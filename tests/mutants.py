@@ -16,13 +16,14 @@ from pathlib import Path
 
 from mutant_list import LEARNING, Mutant  # beside this file
 from mutant_list_kept import KEEPING
+from mutant_list_methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("repro", "tests", "paper_tables", "figures", "pyproject.toml")
 AT_ONCE = 2
 TIMEOUT_SECONDS = 120
 
-MUTANTS = (*LEARNING, *KEEPING)
+MUTANTS = (*LEARNING, *METHODS, *KEEPING)
 
 
 def environment(copy: Path) -> dict[str, str]:
