@@ -1,5 +1,6 @@
 """Decision regions on planes through three test images (Somepalli et al., CVPR 2022)."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from repro.spec import Run, key
 
 SEED = 0  # of the triplets: the same for every network, pair and grid
 PICTURES = 2  # triplets that are drawn
+MOST_METHODS = 6  # shown: of each a network is asked about every point of every plane
 CSV_SIDE = 150  # points a side of a picture in its CSV, at most
 VERSION = 2  # of the stored numbers; raise it when their meaning changes
 
@@ -42,17 +44,25 @@ def write(results: GridResults, out: Path) -> list[Path]:
 
 
 def compared(results: GridResults, pair: str) -> dict[str, Run]:
-    """The teacher, then one run a method; the ablation's variants stay out of the pictures."""
+    """The teacher, then one run a method, the first ``MOST_METHODS`` in the grid's order."""
     teacher = results.teacher(pair)
     first = {"teacher": teacher} if teacher else {}
+    return first | dict(islice(methods_of(results, pair).items(), MOST_METHODS))
+
+
+def methods_of(results: GridResults, pair: str) -> dict[str, Run]:
+    """One run a method; the ablation's variants stay out of the pictures."""
     students = results.first_trials(pair)
-    return first | {method: run for method, run in students.items() if "/" not in method}
+    return {method: run for method, run in students.items() if "/" not in method}
 
 
-def titled(runs: dict[str, Run], words: str) -> str:
-    """The pair, what is shown, and of which trial."""
+def titled(results: GridResults, runs: dict[str, Run], words: str) -> str:
+    """The pair, what is shown, of which trial, and how many methods are not shown."""
     pair = list(runs.values())[-1].pair
-    return f"{pair}: {words}\n{trials_shown({name: run.trial for name, run in runs.items()})}"
+    students, methods = len(runs) - ("teacher" in runs), len(methods_of(results, pair))
+    some = f"; {students} of {methods} methods" if students < methods else ""
+    shown = trials_shown({name: run.trial for name, run in runs.items()})
+    return f"{pair}: {words}{some}\n{shown}"
 
 
 def pictures(
@@ -79,7 +89,7 @@ def pictures(
             points = region_rows(grid[i], planes[i], step=step)
             rows.append(points.assign(network=name, plane=i))
     words = "decision regions, the same planes for every network"
-    figure.suptitle(titled(runs, words), fontsize=10)
+    figure.suptitle(titled(results, runs, words), fontsize=10)
     thinned = f"one point in {step} along each side of the picture's {resolution} x {resolution}"
     notes = (thinned,) if step > 1 else ()
     return save_figure(figure, pd.concat(rows), stem, results.marks, csv_notes=notes)
@@ -103,7 +113,7 @@ def numbers(
         boundary_numbers(ax, summary, number)
     planes = measured["triplet"].nunique()
     words = f"mean over {planes} planes and its 95 % bootstrap interval, one network (n=1) a method"
-    figure.suptitle(titled(runs, words), fontsize=10)
+    figure.suptitle(titled(results, runs, words), fontsize=10)
     return save_figure(figure, summary, stem, results.marks)
 
 

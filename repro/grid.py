@@ -211,6 +211,17 @@ def loss_for(method: str, pair: Pair, profile: Profile) -> Loss:
     return _for_pair(named(method), pair, profile)
 
 
+def is_method(name: str) -> bool:
+    """Can a student of this suite be trained by ``name``?"""
+    if "/" in name:
+        return name in ablation_rows()
+    try:
+        named(name)
+    except UserError:
+        return False
+    return True
+
+
 def _for_pair(loss: Loss, pair: Pair, profile: Profile) -> Loss:
     if isinstance(loss, Sum):
         return replace(loss, losses=tuple(_for_pair(part, pair, profile) for part in loss.losses))

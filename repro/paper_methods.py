@@ -146,7 +146,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "nkd": dict.fromkeys(("ce_weight", "target_weight"), f"{NKD} mmcls/models/dis_losses/nkd.py"),
     "ttm": {"ce_weight": "TTM@fe457b3 train_student.py"},
     "wttm": {"ce_weight": "TTM@fe457b3 train_student.py"},
-    "mlkd": {"variant": "ours: the CVPR 2023 paper; released: KD_ours.py"},
+    "mlkd": {"variant": f"{MLLD}distillers/KD_ours.py, the paper being unread"},
     "rkkd": dict.fromkeys(("temperature", "ce_weight", "kd_weight"), f"ours, as KD: {SCRIPT}"),
 }
 

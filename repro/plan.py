@@ -75,9 +75,8 @@ def _depth(run: Run) -> int:
 
 def _shared(run: Run, next_epoch: Mapping[str, int]) -> tuple[object, ...]:
     teacher = key(run.teacher) if run.teacher else None
-    features = uses_teacher(run.loss) and uses_features(
-        run.loss
-    )  # else all would do without a bank
+    # apart, as feature methods do without a bank
+    features = uses_teacher(run.loss) and uses_features(run.loss)
     return run.stream, run.trial, teacher, run.precision, next_epoch.get(key(run), 0), features
 
 
@@ -92,11 +91,12 @@ def epoch_macs(
     """Multiply-accumulates of one epoch on ``images`` training and ``evaluated`` test images.
 
     Three passes a student image (a backward pass costs two forward ones), one a teacher or test
-    image; none a teacher image that is looked up in a bank.
+    image; none a teacher image that is looked up in a bank. Adapters are not counted.
     """
     students = sum(macs(run.network) for run in cohort.runs)
     teacher = macs(cohort.teacher.network) if cohort.teacher and live_teacher else 0
-    return float(images * (3 * students + teacher) + evaluated * students)
+    views = 1 if cohort.runs[0].stream.second_view == "none" else 2
+    return float(views * images * (3 * students + teacher) + evaluated * students)
 
 
 def epochs_left(cohort: Cohort) -> int:

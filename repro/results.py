@@ -22,11 +22,13 @@ from repro.grid import (
     GRIDS,
     Choice,
     expand,
+    is_method,
     known_pairs,
     names,
     pairs_of,
 )
 from repro.history import read_on
+from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
@@ -203,8 +205,10 @@ def everything(
     """A run for every cell and trial of the grid, then of ``methods`` on all pairs it may take.
 
     Variants of CMKD belong to the ablation alone. A teacher's run is a baseline of other pairs.
+    Names that this version does not know (a method that is gone, a newer suite's) are passed over.
     """
-    rows = [m for m in methods if m != "teacher" and (grid == "ablation" or "/" not in m)]
+    known = [m for m in methods if is_method(m) and (grid == "ablation" or "/" not in m)]
+    rows = sorted(known, key=lambda method: (*METHODS, method).index(method))
     parts = profile.union if grid == "cifar" else (grid,)
     pairs = tuple(dict.fromkeys(p for part in parts for p in names(known_pairs(part, profile))))
     wide = replace(choice, pairs=pairs, methods=tuple(dict.fromkeys(("ce", *rows))))

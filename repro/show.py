@@ -69,6 +69,8 @@ def of_grid(request: Request) -> tuple[Run, Profile, dict[str, str]]:
     """
     profile, runs, _ = request.resolve()
     left = [run for run in runs if run.teacher and run.trial == 0]
+    # grid plug-in adds to what is named: then it is the named one that is asked for
+    left = [run for run in left if run.method in request.choice.methods] or left
     if len(left) == 1:
         return left[0], profile, _sources(request, profile)
     pairs, methods = {run.pair: 0 for run in left}, {run.method: 0 for run in left}

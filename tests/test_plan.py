@@ -125,6 +125,12 @@ def test_an_epoch_counts_three_passes_a_student_image_and_one_a_teacher_image() 
     assert epoch_macs(Cohort((CE_0,)), macs.__getitem__, 1000, 200) == 32_000
 
 
+def test_a_second_view_doubles_the_images_that_are_learned_from() -> None:
+    macs = {"resnet20": 10, "resnet56": 100}
+    two = replace(KD_0, stream=replace(KD_0.stream, second_view="strong"))
+    assert epoch_macs(Cohort((two,)), macs.__getitem__, 1000, 200) == 2 * 130_000 + 2_000
+
+
 def test_an_epoch_of_resnet20_is_160000_forward_passes() -> None:
     """40.8 million multiply-accumulates an image (He et al. count 41 M for CIFAR's resnet20)."""
     epoch = epoch_macs(Cohort((replace(CE_0, teacher=None),)), count_macs, 50_000, 10_000)

@@ -44,6 +44,13 @@ def test_only_the_ablation_holds_the_rows_of_cmkd() -> None:
     assert not [method for method in others if method.startswith("cmkd/")]
 
 
+def test_methods_that_the_suite_no_longer_knows_are_passed_over() -> None:
+    gone = ("mine", "", "cmkd/old-row", "teacher", "kd+mine", "at")
+    found = {run.method for run in everything("ablation", QUICK, Choice(trials=1), gone)}
+    assert "at" in found
+    assert not found & {*gone[:3], "kd+mine"}
+
+
 def test_finished_runs_are_found_by_key_whatever_grid_trained_them() -> None:
     runs = expand("cifar-same", QUICK, Choice(trials=1))
     found = results_of("ablation", QUICK, finished(*runs))

@@ -144,7 +144,8 @@ def notes(pair: str, measured: Mapping[str, Any]) -> list[str]:
     return [
         "Written by `repro methods`, costs measured by `repro methods --measure`.",
         f"Everything is that of {pair} (teacher:student) on CIFAR-100, as grid cifar-same trains "
-        'it under profile paper; "-": there is none, or it is not known.',
+        'it under profile paper; "-": there is none (of published top-1: none of the standard '
+        "recipe), or it is not known.",
         "kind: what is matched; relations are those of an image's features to other images'. How a "
         "method departs from its paper, its class in repro/losses/ says.",
         "trained beside: parameters of the adapter, and numbers that it keeps untrained (memories, "

@@ -13,7 +13,7 @@ from repro.analysis.tables import MISSING, to_csv, to_latex, to_markdown
 
 LEGEND = (
     "Cells: mean ± std (trials) of top-1 (%), last epoch. Gain: with the plug-in less without, on "
-    "the same trials, with a 95 % interval from all rows of the pair (n trials)."
+    "the same trials, with a 95 % interval from all rows of the pair (n trials), each by itself."
 )
 
 

@@ -1,6 +1,6 @@
 """Every method by name. Adding one: its file, a line in ``LOSSES``, its test file."""
 
-from repro.errors import choose
+from repro.errors import UserError, choose
 from repro.losses.at import AT
 from repro.losses.catkd import CATKD
 from repro.losses.cc import CC
@@ -70,10 +70,13 @@ METHODS = (*LOSSES, f"kd+{STANDARDIZED}")  # under ``--methods all``: the last o
 def named(method: str) -> Loss:
     """The default loss of a method: "kd", "kd+ls", "crd+cmkd", "kd+ls+cmkd".
 
-    Raises UserError for unknown names, and for a part without a teacher ("ce+kd", "ce+ls").
+    Raises UserError for unknown names, for ce within a sum ("ce+kd": every sum has its own), and
+    for one method twice.
     """
     words, losses = method.split("+"), list[Loss]()
     for word in words:
+        if words.count(word) > 1 and word in LOSSES:
+            raise UserError(f"method {method!r} has {word} twice")
         if word in LOSSES and (word != "ce" or len(words) == 1):
             losses.append(LOSSES[word]())
         elif word == STANDARDIZED and losses and not isinstance(losses[-1], Standardized):

@@ -50,5 +50,5 @@ class PKT:
         units = features / (norm + EPS)
         likeness = (units @ units.T + 1) / 2
         if not self.with_itself:
-            likeness = likeness * (1 - torch.eye(len(likeness)).to(likeness))
+            likeness = likeness - likeness.diagonal().diag_embed()
         return likeness / likeness.sum(1, keepdim=True).clamp(min=EPS)

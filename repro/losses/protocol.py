@@ -30,9 +30,9 @@ class Loss(Protocol):
       from torch's default generator, which the caller has seeded. Whatever a step changes in it is
       a parameter or a buffer changed in place: so it is checkpointed, and can be recorded.
 
-    Where the adapter has a method ``deploy(outputs: Outputs) -> Outputs``, it replaces the
-    student's classifier: the student's outputs always come out of it, in training and ever after,
-    and it is stored with the network.
+    Where ``deploys = True`` the adapter has a method ``deploy(outputs: Outputs) -> Outputs`` and
+    replaces the student's classifier: the student's outputs always come out of it, in training and
+    ever after, and it is stored with the network.
     """
 
     @property
@@ -68,6 +68,11 @@ def uses_features(loss: Loss) -> bool:
 def second_view(loss: Loss) -> bool:
     """Does it need the images in a second augmentation?"""
     return getattr(loss, "second_view", False)
+
+
+def deploys(loss: Loss) -> bool:
+    """Does its adapter replace the student's classifier?"""
+    return getattr(loss, "deploys", False)
 
 
 def at_epoch(loss: Loss, epoch: int) -> Loss:

@@ -70,7 +70,7 @@ def _squared_distances(x: Tensor) -> Tensor:
 def _relative_distances(squares: Tensor) -> Tensor:
     """Distances [B, B] divided by their mean over pairs of two images; zeros in the diagonal."""
     count = len(squares)
-    pairs = 1 - torch.eye(count).to(squares)
+    pairs = 1 - torch.eye(count, dtype=squares.dtype, device=squares.device)
     distances = squares.clamp(min=EPS).sqrt() * pairs
     return distances * (max(count * (count - 1), 1) / distances.sum().clamp(min=EPS))
 

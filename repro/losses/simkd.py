@@ -36,6 +36,7 @@ class SimKD:
     """
 
     uses_features = True
+    deploys = True
 
     feature_weight: float = 1.0
     ce_weight: float = 0.0

@@ -14,6 +14,7 @@ from repro.losses.protocol import (
     Loss,
     adapter_of,
     at_epoch,
+    deploys,
     diagnostics,
     second_view,
     terms_of,
@@ -52,6 +53,10 @@ class Standardized:
     @property
     def uses_features(self) -> bool:
         return uses_features(self.loss)
+
+    @property
+    def deploys(self) -> bool:
+        return deploys(self.loss)
 
     @property
     def second_view(self) -> bool:

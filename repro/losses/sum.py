@@ -1,5 +1,6 @@
 """Several losses at once: the plug-in "x+cmkd"."""
 
+import copy
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from repro.losses.protocol import (
     Loss,
     adapter_of,
     at_epoch,
+    deploys,
     diagnostics,
     second_view,
     terms_of,
@@ -46,6 +48,10 @@ class Sum:
         return any(uses_features(loss) for loss in self.losses)
 
     @property
+    def deploys(self) -> bool:
+        return any(deploys(loss) for loss in self.losses)
+
+    @property
     def second_view(self) -> bool:
         return any(second_view(loss) for loss in self.losses)
 
@@ -55,6 +61,7 @@ class Sum:
         terms: dict[str, Tensor] = {}
         for i, loss in enumerate(self.losses):
             mine = adapter[i] if isinstance(adapter, nn.ModuleList) else None
+            mine = None if isinstance(mine, nn.Identity) else mine
             for name, term in terms_of(loss, student, teacher, batch, mine).items():
                 if name not in terms:
                     terms[name] = term
@@ -72,7 +79,17 @@ class Sum:
         return numbers
 
     def make_adapter(self, student: Outputs, teacher: Outputs, labels: Tensor) -> nn.Module | None:
-        made = [adapter_of(loss, student, teacher, labels) for loss in self.losses]
-        if not any(made):
+        """Adapters that deploy are made first: the others read what those make of the student."""
+        made: dict[int, nn.Module | None] = {}
+        for i in sorted(range(len(self.losses)), key=lambda i: not deploys(self.losses[i])):
+            adapter = made[i] = adapter_of(self.losses[i], student, teacher, labels)
+            if adapter is not None and deploys(self.losses[i]):
+                student = _deployed(adapter, student)
+        if not any(made.values()):
             return None
-        return nn.ModuleList(nn.Identity() if adapter is None else adapter for adapter in made)
+        return nn.ModuleList(made[i] or nn.Identity() for i in range(len(self.losses)))
+
+
+def _deployed(adapter: nn.Module, student: Outputs) -> Outputs:
+    """The shapes of what the adapter makes of the student's."""
+    return copy.deepcopy(adapter).to("meta").deploy(student)  # type: ignore[operator]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from repro.data.augment import PADDING, view_numbers
 from repro.data.batches import TrainingImages, Views, take
 from repro.data.sizes import NUM_CLASSES
-from repro.losses.protocol import adapter_of
+from repro.losses.protocol import adapter_of, deploys
 from repro.models import shapes
 from repro.outputs import Batch, Outputs
 from repro.spec import Run, Stream, seed
@@ -43,10 +43,16 @@ def stored_adapter(run: Run) -> nn.Module | None:
 
     What it copies from the teacher is on device meta until then.
     """
-    if run.teacher is None:
+    if run.teacher is None or not deploys(run.loss):
         return None
-    teacher = shapes(run.teacher.network, NUM_CLASSES[run.stream.dataset])
-    return _adapter(run, teacher, torch.empty(0, dtype=torch.int64))
+    return _adapter(run, _shapes(run.teacher), torch.empty(0, dtype=torch.int64))
+
+
+def _shapes(run: Run) -> Outputs:
+    """Of a finished network's outputs, on device meta."""
+    outputs = shapes(run.network, NUM_CLASSES[run.stream.dataset])
+    part = deploying(stored_adapter(run))
+    return outputs if part is None else part.to("meta").deploy(outputs)  # type: ignore[operator]
 
 
 def _adapter(run: Run, teacher: Outputs, labels: Tensor) -> nn.Module | None:
@@ -69,8 +75,11 @@ class Deployed(nn.Module):
 
 def deployed(model: nn.Module, adapter: nn.Module | None) -> nn.Module:
     """The network that answers: the model, with the part of ``adapter`` that has ``deploy``."""
+    part = deploying(adapter)
+    return model if part is None else Deployed(model, part)
+
+
+def deploying(adapter: nn.Module | None) -> nn.Module | None:
+    """The adapter, or its part in a sum, that replaces the classifier; None where none does."""
     parts = adapter if isinstance(adapter, nn.ModuleList) else [adapter]
-    for part in parts:
-        if part is not None and hasattr(part, "deploy"):
-            return Deployed(model, part)
-    return model
+    return next((part for part in parts if part and hasattr(part, "deploy")), None)

@@ -1,6 +1,7 @@
 """The committed page of methods is that of the code, and made-up methods do not break it."""
 
 import csv
+import json
 import re
 from dataclasses import dataclass
 from types import ModuleType
@@ -45,6 +46,16 @@ def test_the_committed_page_is_that_of_the_code(
 ) -> None:
     monkeypatch.setattr(script, "entries", lambda: list(entries.values()))
     assert script.PAGE.read_text() == script.page(), HOW
+
+
+def test_a_cohort_of_all_logit_methods_costs_at_most_1_15_times_one_of_kd(
+    script: ModuleType,
+) -> None:
+    cohorts = json.loads(script.MEASURED.read_text())["cohorts"]
+    assert {cohort["pair"] for cohort in cohorts} == {"resnet32x4:resnet8x4", "resnet56:resnet20"}
+    for cohort in cohorts:
+        assert len(cohort["methods"]) == 11
+        assert cohort["ratio"] <= 1.15
 
 
 def test_every_method_has_a_row_with_a_paper_and_a_kind(script: ModuleType) -> None:

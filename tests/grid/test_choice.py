@@ -80,6 +80,7 @@ def test_precision_and_split_reach_teachers_and_students() -> None:
         ),
         ("demo", Choice(methods=("cmkd/other",)), "unknown variant of cmkd 'cmkd/other'; known:"),
         ("demo", Choice(methods=("ce+ls",)), "unknown method 'ce+ls'; known:"),
+        ("demo", Choice(methods=("kd+at+kd",)), "method 'kd+at+kd' has kd twice"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(

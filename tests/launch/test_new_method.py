@@ -93,5 +93,7 @@ def test_a_method_is_one_file_and_its_lines(checkout: Path, store_template: Path
     assert all(f"resnet14:resnet8,{method}," in table for method in ("kd", "mine", "mine+cmkd"))
     one = ("--methods", "mine", "--pairs", "resnet14:resnet8")
     shown = repro(checkout, "show-run", "demo", *one, *where)
+    repro(checkout, "methods")
+    assert "| mine |" in (checkout / "paper_tables/methods.md").read_text()
     assert "Mine" in shown
     assert "weight" in shown

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.errors import UserError
-from repro.losses import CE, CMKD, DIST, DKD, KD, Sum, named
+from repro.losses import CC, CE, CMKD, DIST, DKD, KD, Sum, named
 from repro.losses.protocol import uses_features, uses_teacher
 from repro.outputs import Outputs
 from repro.spec import decode, encode
@@ -67,6 +67,24 @@ def test_each_part_has_its_own_adapter_and_starts_as_alone() -> None:
     assert adapter(named("kd+cmkd"), case) is None
     expected = values(terms(named("fitnet"), case, alone))
     assert values(terms(named("fitnet+cmkd"), case, both)).items() >= expected.items()
+
+
+@pytest.mark.parametrize("other", ["crd", "cc", "reviewkd", "fitnet"])
+@pytest.mark.parametrize("form", ["simkd+{}", "{}+simkd"])
+def test_others_read_what_a_deploying_adapter_made_of_the_student(other: str, form: str) -> None:
+    """The teacher's pooled features are wider than the student's."""
+    case, loss = made(), named(form.format(other))
+    module = adapter(loss, case)
+    total(loss, case, module).backward()
+    assert module is not None
+    assert all(p.grad is not None for p in module.parameters())
+
+
+def test_a_part_without_an_adapter_is_given_none() -> None:
+    case = made()
+    loss = Sum(losses=(CC(formula="paper"), named("fitnet")))
+    alone = values(terms(CC(formula="paper"), case))
+    assert values(terms(loss, case)).items() >= alone.items()
 
 
 def test_a_sum_needs_what_any_part_needs() -> None:
