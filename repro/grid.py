@@ -58,6 +58,8 @@ class Choice:
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
             raise UserError(f"--trials must be at least 1, not {self.trials}")
+        if ALL[0] in self.methods and self.methods != ALL:
+            raise UserError("--methods all is every method: leave the others out")
 
 
 def expand(grid: str, profile: Profile, choice: Choice = Choice()) -> tuple[Run, ...]:

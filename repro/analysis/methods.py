@@ -152,7 +152,7 @@ def notes(pair: str, measured: Mapping[str, Any]) -> list[str]:
         "statistics, copies of the teacher's classifier). deployed: those parameters that the "
         "network keeps after training; a copied classifier takes the place of the student's own.",
         "published top-1: percent, [the epoch it reports], from where; of the standard recipe and "
-        "an original source in published.csv.",
+        "a row of published.csv that is not marked as copied.",
         *_measured_notes(measured),
     ]
 

@@ -31,10 +31,10 @@ def paired_difference(
     """(mean, low, high, n) of ``first`` - ``second`` over the trials that have both; 95 %.
 
     ``trials``: a row a trial, a column a method of one pair. The standard error takes the residual
-    mean square of the two-way table (methods x trials, those trials that have every method), or the
-    variance of the differences where that is larger: SE^2 = max(2 MSE, s_d^2) / n, with
-    (methods - 1)(trials - 1) degrees of freedom. With two methods it is the paired t interval. NaN
-    where a method is missing, and without an interval below two trials.
+    mean square of the two-way table (n trials x those methods that have them all), or the variance
+    of the differences where that is larger: SE^2 = max(2 MSE, s_d^2) / n, with
+    (methods - 1)(n - 1) degrees of freedom. With two methods it is the paired t interval. NaN where
+    a method is missing, and without an interval below two trials.
     """
     if not {first, second} <= set(trials.columns):
         return math.nan, math.nan, math.nan, 0
@@ -42,13 +42,11 @@ def paired_difference(
     n = len(differences)
     if n < 2:
         return (float(differences.iloc[0]) if n else math.nan), math.nan, math.nan, n
-    mean, spread, freedom = float(differences.mean()), float(differences.var(ddof=1)), n - 1
-    table = trials.dropna(axis=1, how="all").dropna().to_numpy(float)  # [T, M], complete
-    complete, methods = table.shape
-    if complete >= 2:
-        residuals = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-        freedom = (methods - 1) * (complete - 1)
-        spread = max(2 * float((residuals**2).sum()) / freedom, spread)
+    mean, own = float(differences.mean()), float(differences.var(ddof=1))
+    table = trials.loc[differences.index].dropna(axis=1).to_numpy(float)  # [n, methods]
+    residuals = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+    freedom = (table.shape[1] - 1) * (n - 1)
+    spread = max(2 * float((residuals**2).sum()) / freedom, own)
     half = float(stdtrit(freedom, 0.975)) * math.sqrt(spread / n)
     return mean, mean - half, mean + half, n
 

@@ -18,7 +18,7 @@ from repro.losses.nst import NST
 from repro.losses.ofd import OFD
 from repro.losses.pkt import PKT
 from repro.losses.pld import PLD
-from repro.losses.protocol import Loss
+from repro.losses.protocol import Loss, uses_features
 from repro.losses.reviewkd import ReviewKD
 from repro.losses.rkd import RKD
 from repro.losses.rkkd import RKKD
@@ -70,20 +70,31 @@ METHODS = (*LOSSES, f"kd+{STANDARDIZED}")  # under ``--methods all``: the last o
 def named(method: str) -> Loss:
     """The default loss of a method: "kd", "kd+ls", "crd+cmkd", "kd+ls+cmkd".
 
-    Raises UserError for unknown names, for ce within a sum ("ce+kd": every sum has its own), and
-    for one method twice.
+    Raises UserError for unknown names and for what makes no sense (``_check``).
     """
     words, losses = method.split("+"), list[Loss]()
     for word in words:
-        if words.count(word) > 1 and word in LOSSES:
-            raise UserError(f"method {method!r} has {word} twice")
-        if word in LOSSES and (word != "ce" or len(words) == 1):
+        if word in LOSSES:
             losses.append(LOSSES[word]())
         elif word == STANDARDIZED and losses and not isinstance(losses[-1], Standardized):
             losses[-1] = standardize(losses[-1])
         else:
             raise choose("method", method, (*METHODS, "<method>+ls", "<method>+<method>"))
+    _check(method, words, losses)
     return Sum(losses=tuple(losses)) if len(losses) > 1 else losses[0]
+
+
+def _check(method: str, words: list[str], losses: list[Loss]) -> None:
+    """Raises UserError for ce beside others, a method twice, and "+ls" after a feature method."""
+    if "ce" in words and len(words) > 1:
+        raise UserError(f"method {method!r}: every method has its cross-entropy; leave ce out")
+    for word in LOSSES:
+        if words.count(word) > 1:
+            raise UserError(f"method {method!r} has {word} twice")
+    for loss in losses:
+        if isinstance(loss, Standardized) and uses_features(loss):
+            name = method_name(loss.loss)
+            raise UserError(f"method {method!r}: {name} compares features, +ls changes logits")
 
 
 def method_name(loss: Loss) -> str:

@@ -15,10 +15,12 @@ class Loss(Protocol):
 
         __call__(student: Outputs, teacher: Outputs, batch: Batch) -> dict[str, Tensor]
 
-    The objective is the sum of the terms; each is logged under its name. Class attributes say what
-    it needs: ``uses_teacher = False`` where it ignores the teacher, ``uses_features = True`` where
-    it reads more of the teacher than its logits, ``second_view = True`` where it reads
-    ``batch.second``. Optional methods:
+    The objective is the sum of the terms; each is logged under its name. Logits are float32, maps
+    may be bfloat16: ``maps.full_precision`` makes them float32 and leaves float64 alone.
+
+    Class attributes say what it needs: ``uses_teacher = False`` where it ignores the teacher,
+    ``uses_features = True`` where it reads more of the teacher than its logits,
+    ``second_view = True`` where it reads ``batch.second``. Optional methods:
 
     - ``at_epoch(epoch) -> Loss``: the loss of that epoch (counted from 0), for warm-ups;
     - ``diagnostics(student, teacher, batch) -> dict[str, Tensor]``: detached numbers to log beside

@@ -69,6 +69,13 @@ def test_a_missing_trial_leaves_that_trial_out_of_both_arms() -> None:
     assert paired_difference(trials, "kd", "dist")[3] == 0
 
 
+def test_a_method_with_fewer_trials_changes_nothing() -> None:
+    """Such as the teacher, of which there is one."""
+    more = TRIALS.assign(teacher=[75.0, np.nan, np.nan], late=[np.nan, 70.0, 71.0])
+    expected = paired_difference(TRIALS, "kd+cmkd", "kd")
+    assert paired_difference(more, "kd+cmkd", "kd") == pytest.approx(expected)
+
+
 def test_a_row_holds_both_means_the_gain_and_its_runs() -> None:
     results = made(kd=[70.0, 70.4], **{"kd+cmkd": [71.0, 71.6], "kd+dist": [70.5]})
     methods = ["kd", "kd+cmkd", "kd+dist", "dkd", "dkd+cmkd", "dkd+dist"]

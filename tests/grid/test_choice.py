@@ -79,7 +79,7 @@ def test_precision_and_split_reach_teachers_and_students() -> None:
             "unknown method 'atkd'; known: ce, kd, dkd, dist, cmkd,",
         ),
         ("demo", Choice(methods=("cmkd/other",)), "unknown variant of cmkd 'cmkd/other'; known:"),
-        ("demo", Choice(methods=("ce+ls",)), "unknown method 'ce+ls'; known:"),
+        ("demo", Choice(methods=("ce+ls",)), "method 'ce+ls': every method has its cross-entropy"),
         ("demo", Choice(methods=("kd+at+kd",)), "method 'kd+at+kd' has kd twice"),
     ],
 )
@@ -89,6 +89,11 @@ def test_an_unknown_name_is_refused_with_the_known_ones(
     with pytest.raises(UserError) as caught:
         expand(grid, DEMO if grid == "demo" else PAPER, choice)
     assert str(caught.value).startswith(message)
+
+
+def test_all_stands_alone() -> None:
+    with pytest.raises(UserError, match="--methods all is every method: leave the others out"):
+        Choice(methods=("kd", "all"))
 
 
 @pytest.mark.parametrize("trials", [0, -1])

@@ -93,7 +93,7 @@ def test_standardised_kd_takes_the_published_temperature_and_weight_of_its_pair(
 
 def test_standardised_losses_keep_the_weights_of_their_pair() -> None:
     pair = ("resnet56", "resnet20")
-    for method in ("ttm", "catkd"):
+    for method in ("ttm", "wttm"):
         loss = loss_for(f"{method}+ls", pair, PAPER)
         assert loss == Standardized(loss=loss_for(method, pair, PAPER))
     assert loss_for("cmkd+ls", pair, PAPER) == Standardized(loss=cmkd_reading())
