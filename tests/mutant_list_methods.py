@@ -144,7 +144,7 @@ METHODS = (
         "repro/losses/rkkd.py",
         "ctx.scale = -8 / pairs",
         "ctx.scale = 8 / pairs",
-        EVERY_LOSS + " -k rkkd",
+        "tests/losses/test_rkkd.py",
     ),
     Mutant(
         "MLKD: temperatures do not weigh",
@@ -229,7 +229,7 @@ METHODS = (
         "repro/grid.py",
         "losses=tuple(_for_pair(part, pair, profile) for part in loss.losses)",
         "losses=loss.losses",
-        "tests/grid/test_plug_in.py",
+        "tests/grid/test_methods.py",
     ),
     Mutant(
         "plug-in: the gain is turned round",
