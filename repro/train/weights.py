@@ -38,12 +38,9 @@ def save_half(model: nn.Module, path: Path) -> None:
 
 def load_half(run: Run, path: Path, device: torch.device) -> nn.Module:
     """The network of a finished run, float32, in eval mode. Raises UserError if damaged."""
-    model = initial(run, torch.device("cpu"))
+    model = deployed(initial(run, torch.device("cpu")), stored_adapter(run))
     try:
-        tensors = safetensors.torch.load_file(path)
-        if any(name.startswith("adapter.") for name in tensors):  # see Deployed
-            model = deployed(model, stored_adapter(run))
-        model.load_state_dict(tensors, assign=True)
+        model.load_state_dict(safetensors.torch.load_file(path), assign=True)
     except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} cannot be read as weights of {run.network} ({str(error).splitlines()[0]}); "

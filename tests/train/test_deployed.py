@@ -1,12 +1,14 @@
 """A student whose classifier an adapter replaces: trained, evaluated, stored, loaded, resumed."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 
 from repro import jobs
 from repro.errors import UserError
@@ -14,8 +16,10 @@ from repro.outputs import Outputs
 from repro.runtime import Stopped
 from repro.spec import Run
 from repro.train import checkpoint
-from repro.train.adapters import Deployed
+from repro.train.adapters import Deployed, deployed, initial_adapter, probe_batch
 from repro.train.evaluate import predict, scores
+from repro.train.student import round_to_half
+from repro.train.teacher import LiveTeacher
 from repro.train.weights import initial, load_half, save_half
 from tests import tiny
 
@@ -140,3 +144,36 @@ def test_an_adapter_that_the_run_does_not_have_is_one_clear_error(tmp_path: Path
     for run in (tiny.run("kd"), tiny.TEACHER):
         with pytest.raises(UserError, match=r"cannot be read as weights of resnet8.*remove"):
             load_half(run, path, tiny.CPU)
+
+
+def untrained(run: Run) -> nn.Module:
+    """The run's network at its start, under an untrained teacher."""
+    if run.teacher is None:
+        return initial(run, tiny.CPU)
+    data = tiny.cohort_data().training
+    outputs = LiveTeacher(untrained(run.teacher), "fp32")(probe_batch(data, run.stream))
+    adapter = initial_adapter(run, outputs, data.labels, tiny.CPU)
+    return deployed(initial(run, tiny.CPU), adapter)
+
+
+def test_a_deployed_student_can_teach_another(tmp_path: Path) -> None:
+    """Its classifier is as wide as its own teacher's, not as its network's."""
+    first = tiny.run("simkd", teacher=replace(tiny.TEACHER, network="wrn_16_2"))
+    second = tiny.run("simkd", teacher=first)
+    network = untrained(second)
+    round_to_half(network)
+    save_half(network, tmp_path / "weights")
+    images, _ = next(iter(tiny.cohort_data().evaluation()))
+    with torch.no_grad():
+        expected: Outputs = network.eval()(images)
+        found: Outputs = load_half(second, tmp_path / "weights", tiny.CPU)(images)
+    assert expected.pooled is not None
+    assert expected.pooled.shape[1] == 128  # of wrn_16_2
+    assert torch.equal(expected.logits, found.logits)
+
+
+def test_a_network_without_its_adapter_is_refused(tmp_path: Path) -> None:
+    run = STUDENTS[0]
+    save_half(initial(run, tiny.CPU), tmp_path / "weights")
+    with pytest.raises(UserError, match="cannot be read as weights of resnet8"):
+        load_half(run, tmp_path / "weights", tiny.CPU)
