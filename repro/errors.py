@@ -9,3 +9,7 @@ def choose(kind: str, value: str, known: object) -> UserError:
     """The error of a name that is not in a list: ``unknown model 'x'; known: a, b``."""
     names = ", ".join(str(name) for name in known)  # type: ignore[attr-defined]
     return UserError(f"unknown {kind} {value!r}; known: {names}")
+
+
+class LeaseLost(Exception):
+    """Another process has taken a run over: this one must not write to its record any more."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from repro import spec
 from repro.errors import UserError
-from repro.files import append_line, make_directory, write_atomically
+from repro.files import DiskFull, append_line, make_directory, write_atomically, write_reserved
 
 State = Literal["RUNNING", "FINISHED", "FAILED", "STOPPED"]
 LEFT_OVER = ("weights.safetensors", "test_logits.npz")
@@ -26,20 +26,26 @@ def now_ms() -> int:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands. Times in milliseconds since 1970; ``final`` holds the final metrics."""
+    """Where a run stands. Times in milliseconds since 1970; ``final`` holds the final metrics.
+
+    ``fence``: the fencing number of the lease under which it was written.
+    """
 
     state: State
     started_ms: int
     ended_ms: int | None = None
     reason: str = ""
     final: tuple[tuple[str, float], ...] = ()
+    fence: int = 0
 
 
 @dataclass(frozen=True)
 class Record:
-    """The directory of one run."""
+    """The directory of one run. ``stage``: that of the lease under which it is written; every write
+    raises LeaseLost once another process has taken it over."""
 
     directory: Path
+    stage: Path | None = None
 
     @property
     def key(self) -> str:
@@ -68,7 +74,7 @@ class Record:
             return
         make_directory(self.directory)
         data = {"schema": spec.SCHEMA, "key": self.key, "tags": tags, "run": spec.encode(run)}
-        write_atomically(self.directory / "run.json", json.dumps(data, indent=1))
+        self.write_json("run.json", data)
 
     def run(self) -> spec.Run:
         try:
@@ -98,7 +104,22 @@ class Record:
             raise self._damaged("status.json", repr(error)) from error
 
     def write_status(self, status: Status) -> None:
-        write_atomically(self.directory / "status.json", json.dumps(vars(status), indent=1))
+        """Also where the disk is full, once: a lease keeps room for it."""
+        content = json.dumps(vars(status), indent=1)
+        try:
+            self.write("status.json", content)
+        except DiskFull:
+            if self.stage is None:
+                raise
+            write_reserved(self.directory / "status.json", content, self.stage)
+
+    def fence(self) -> int:
+        """The last fencing number that was written; 0 where none is known."""
+        try:
+            status = self.status()
+        except UserError:
+            return 0
+        return status.fence if status else 0
 
     def history(self) -> list[dict[str, Any]]:
         """One entry a finished epoch. A torn last line (a kill while writing) does not count.
@@ -128,12 +149,12 @@ class Record:
         )
 
     def append(self, entry: dict[str, Any]) -> None:
-        append_line(self.directory / "history.jsonl", json.dumps(entry))
+        append_line(self.directory / "history.jsonl", json.dumps(entry), self.stage)
 
     def cut_history(self, epochs: int) -> None:
         """Keep the first ``epochs`` entries: what lies beyond the checkpoint is trained again."""
         lines = [json.dumps(entry) + "\n" for entry in self.history()[:epochs]]
-        write_atomically(self.directory / "history.jsonl", "".join(lines))
+        self.write("history.jsonl", "".join(lines))
 
     def restart(self) -> None:
         """Forget what was trained; the identity stays."""
@@ -141,7 +162,11 @@ class Record:
             (self.directory / name).unlink(missing_ok=True)
 
     def write_json(self, name: str, data: Any) -> None:
-        write_atomically(self.directory / name, json.dumps(data, indent=1))
+        self.write(name, json.dumps(data, indent=1))
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """A file of the record, whole or not at all."""
+        write_atomically(self.directory / name, content, self.stage)
 
     def read_json(self, name: str) -> Any:
         """The content of a side file, or None where it does not exist."""

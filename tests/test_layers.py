@@ -168,7 +168,7 @@ def test_the_loop_knows_no_files() -> None:
 
 
 def test_records_know_runs_and_nothing_that_makes_them() -> None:
-    allowed = ("spec", "errors", "files", "losses", "outputs")
+    allowed = ("spec", "errors", "faults", "files", "losses", "outputs")
     assert all(within(module, *allowed) for module in closure("repro.records"))
 
 

@@ -1,0 +1,261 @@
+"""Leases: of all processes, on however many machines, one at a time writes to a run's record.
+
+``<record>/lease/<fence>.<token>/`` is the lease and the stage of its owner's writes at once. To
+take one is to rename a directory, which only one process can do; whoever takes it over from a dead
+owner moves that directory away, so that the old owner's next write fails (``repro.files``). The
+*fencing number* counts the owners of a record.
+
+An owner lives as long as its heart beats: a thread touches ``owner.json``. An observer sees by its
+own monotonic clock how long the time of that file stays the same, so it does not matter what any
+clock says or whether it jumps. A stopped process is silent, too. On the same machine the kernel
+tells sooner: it drops the lock on ``owner.json`` when its owner dies.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import platform
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from repro import faults
+from repro.errors import LeaseLost, UserError
+from repro.files import RESERVE, RESERVE_BYTES, cannot_write, make_directory, write_atomically
+from repro.records import Record, now_ms
+
+SILENT_SECONDS = 60.0  # without a heartbeat: longer than network file systems keep attributes
+BEATS = 6  # heartbeats in this time
+LEASE, OWNER = "lease", "owner.json"
+Purpose = Literal["training", "mirror", "sync", "closing"]
+
+
+def boot() -> str:
+    """What tells this boot of this machine, also across its containers; "" where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lease. ``launch``: one command with its worker processes; ``since_ms``: 1970."""
+
+    launch: str
+    purpose: Purpose
+    host: str
+    pid: int
+    boot: str
+    since_ms: int
+
+
+@dataclass
+class Lease:
+    """A held lease. ``lock``: the descriptor whose lock the kernel drops at death; None: borrowed
+    from another process of the same launch. ``users``: of this process."""
+
+    directory: Path  # the record's
+    stage: Path
+    lock: int | None
+    purpose: Purpose = "training"
+    users: int = 1
+    lost: bool = False
+
+    @property
+    def fence(self) -> int:
+        return fence_of(self.stage)
+
+    def beat(self) -> None:
+        """Show life. Raises LeaseLost where another process took over."""
+        try:
+            os.utime(self.stage / OWNER)
+        except OSError as error:
+            self.lost = True
+            raise LeaseLost(f"{self.directory} was taken over by another process") from error
+
+
+def fence_of(stage: Path) -> int:
+    number = stage.name.partition(".")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def stage_of(directory: Path) -> Path | None:
+    """The stage of a record's lease; None where nobody holds it."""
+    try:
+        return next((directory / LEASE).iterdir(), None)
+    except OSError:
+        return None
+
+
+def owner_of(stage: Path) -> Owner | None:
+    """None where it is being released, or its file was lost in a power failure."""
+    try:
+        return Owner(**json.loads((stage / OWNER).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+class Leases:
+    """The leases of one process. ``launch`` names the command; its workers share the name."""
+
+    def __init__(self, launch: str = "", silent_seconds: float | None = None) -> None:
+        given = float(os.environ.get("REPRO_LEASE_SECONDS", SILENT_SECONDS))
+        self.silent_seconds = given if silent_seconds is None else silent_seconds
+        self.launch, self.boot = launch or secrets.token_hex(6), boot()
+        self.held: dict[Path, Lease] = {}
+        self.seen: dict[Path, tuple[int, float]] = {}  # by stage: its last beat, and when first so
+        self.lock = threading.RLock()
+        self.heart: threading.Thread | None = None
+
+    @contextmanager
+    def holding(self, record: Record, purpose: Purpose) -> Iterator[Record | None]:
+        """The record to write to, within the block; None where another process holds it."""
+        lease = self.take(record, purpose)
+        try:
+            yield replace(record, stage=lease.stage) if lease else None
+        finally:
+            if lease:
+                self.release(lease)
+
+    def take(self, record: Record, purpose: Purpose) -> Lease | None:
+        """The record's lease, also where this process has it already; None: another one holds it.
+
+        Each take needs a ``release``. Raises UserError where the directory cannot be written.
+        """
+        with self.lock:
+            mine = self.held.get(record.directory)
+            if mine and not mine.lost:
+                mine.users += 1
+                return mine
+            stage = stage_of(record.directory)
+            if stage and not self.dead(stage):
+                return self._borrowed(record, stage, purpose)
+            if stage:
+                evict(record.directory, stage)
+            try:
+                lease = self._acquired(record, purpose, fence_of(stage) if stage else 0)
+            except OSError as error:
+                raise cannot_write(record.directory / LEASE, error) from error
+            if lease:
+                self.held[record.directory] = lease
+                self._beat_from_now_on()
+            return lease
+
+    def _borrowed(self, record: Record, stage: Path, purpose: Purpose) -> Lease | None:
+        """What a worker of this launch trains, its launcher may mirror."""
+        owner = owner_of(stage)
+        ours = owner and owner.launch == self.launch and owner.purpose == "training"
+        return Lease(record.directory, stage, None) if ours and purpose == "mirror" else None
+
+    def _acquired(self, record: Record, purpose: Purpose, seen: int) -> Lease | None:
+        """A lease made aside, then renamed into its place. None where another process was first."""
+        directory, token = make_directory(record.directory), secrets.token_hex(8)
+        made = directory / f".{LEASE}.{token}"
+        name = f"{1 + max(seen, record.fence())}.{token}"
+        lock = None
+        try:
+            lock = self._made(made / name, purpose)
+            made.rename(directory / LEASE)  # fails where there is one with an owner
+        except (OSError, UserError) as error:
+            lost = not made.exists()  # removed by the one who was first
+            if lock is not None:
+                os.close(lock)
+            shutil.rmtree(made, ignore_errors=True)
+            if lost or getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+                return None
+            raise
+        faults.point("lease taken")
+        tidy(directory)
+        return Lease(directory, directory / LEASE / name, lock, purpose)
+
+    def _made(self, stage: Path, purpose: Purpose) -> int:
+        """Make a stage; returns the descriptor that holds its lock."""
+        stage.mkdir(parents=True)
+        host, pid = platform.node(), os.getpid()
+        owner = Owner(self.launch, purpose, host, pid, self.boot, since_ms=now_ms())
+        write_atomically(stage / OWNER, json.dumps(asdict(owner)))
+        (stage / RESERVE).write_bytes(b" " * RESERVE_BYTES)
+        lock = os.open(stage / OWNER, os.O_RDWR)
+        with suppress(OSError):  # a file system without locks: then the heartbeat alone tells
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+
+    def release(self, lease: Lease) -> None:
+        """Give it back once nobody of this process uses it. Nothing is left behind."""
+        with self.lock:
+            lease.users -= 1
+            if lease.users or lease.lock is None:
+                return
+            if self.held.get(lease.directory) is lease:
+                del self.held[lease.directory]
+            evict(lease.directory, lease.stage)
+            os.close(lease.lock)
+        with suppress(OSError):
+            lease.directory.rmdir()  # nothing was written there
+
+    def dead(self, stage: Path) -> bool:
+        """Is the owner of this stage gone? To know of a silent one it must be asked repeatedly."""
+        owner = owner_of(stage)
+        if owner and owner.boot and owner.boot == self.boot and _unlocked(stage / OWNER):
+            return True
+        try:
+            beat = (stage / OWNER if owner else stage).stat().st_mtime_ns
+        except OSError:
+            return False  # it has just been released
+        now = time.monotonic()
+        if stage not in self.seen or self.seen[stage][0] != beat:
+            self.seen[stage] = (beat, now)
+        return now - self.seen[stage][1] > self.silent_seconds
+
+    def _beat_from_now_on(self) -> None:
+        if self.heart is None or not self.heart.is_alive():
+            self.heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+            self.heart.start()
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(self.silent_seconds / BEATS)
+            with self.lock:
+                held = list(self.held.values())
+                if not held:
+                    self.heart = None
+                    return
+            for lease in held:
+                with suppress(LeaseLost):  # it knows that it is lost
+                    lease.beat()
+
+
+def _unlocked(path: Path) -> bool:
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def evict(directory: Path, stage: Path) -> None:
+    """Take a stage away, which only one process can do, and remove it: who still has a handle of
+    it on a network file system must not be able to use it."""
+    gone = directory / f".gone.{stage.name}"
+    with suppress(OSError):
+        stage.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+    with suppress(OSError):
+        (directory / LEASE).rmdir()
+
+
+def tidy(directory: Path) -> None:
+    """Remove what processes that were killed have left beside the lease."""
+    for path in (*directory.glob(f".{LEASE}.*"), *directory.glob(".gone.*")):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in directory.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
