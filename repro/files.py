@@ -43,7 +43,7 @@ def write_atomically(path: Path, content: bytes | str, stage: Path | None = None
             temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
     except OSError as error:
-        raise _failed(path, error, stage) from error
+        raise failed(path, error, stage) from error
     faults.point(f"{path.name} written")
 
 
@@ -62,7 +62,7 @@ def write_reserved(path: Path, content: str, stage: Path) -> None:
             os.fsync(file.fileno())
         reserve.replace(path)
     except OSError as error:
-        raise _failed(path, error, stage) from error
+        raise failed(path, error, stage) from error
 
 
 def append_line(path: Path, line: str, stage: Path | None = None) -> None:
@@ -79,7 +79,7 @@ def append_line(path: Path, line: str, stage: Path | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise _failed(path, error, stage) from error
+        raise failed(path, error, stage) from error
     faults.point(f"{path.name} appended")
 
 
@@ -91,7 +91,8 @@ def make_directory(path: Path) -> Path:
     return path
 
 
-def _failed(path: Path, error: OSError, stage: Path | None) -> Exception:
+def failed(path: Path, error: OSError, stage: Path | None) -> Exception:
+    """What a failed write is: LeaseLost where the stage is gone, else UserError or DiskFull."""
     if stage and error.errno in GONE and not stage.exists():
         return LeaseLost(f"{path.parent} was taken over by another process")
     return cannot_write(path, error)

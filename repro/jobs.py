@@ -2,7 +2,8 @@
 
 import io
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from repro import faults
 from repro.background import Background
+from repro.entries import final_metrics, history_entry, run_tags
 from repro.environment import describe
-from repro.errors import UserError
-from repro.files import write_atomically
+from repro.errors import LeaseLost, UserError
+from repro.leases import Lease
 from repro.models import count_macs
 from repro.plan import Cohort, epoch_macs
 from repro.records import Record, State, Status, now_ms
@@ -29,42 +32,61 @@ from repro.train.student import Student
 from repro.train.weights import initial, save_half
 
 CHECKPOINT_SECONDS = 10.0  # at most one checkpoint in this time, but always one at the end
+States = dict[str, dict[str, Tensor]]  # by key, what a checkpoint holds
 
 
-def run_cohort(cohort: Cohort, runtime: Runtime) -> None:
+def run_cohort(cohort: Cohort, runtime: Runtime) -> tuple[Run, ...]:
     """Train a cohort to its end or until stopped; every epoch is on disk before the next one ends.
 
-    Raises Stopped after truthful statuses are written, and UserError for what the user can mend.
+    Returns the runs that another process took over meanwhile. Raises Stopped after truthful
+    statuses are written, UserError for what the user can mend, and LeaseLost where another process
+    has one of the runs from the start.
     """
-    CohortJob(cohort, runtime).run()
+    job = CohortJob(cohort, runtime)
+    job.run()
+    return tuple(run for run in cohort.runs if key(run) in job.lost)
 
 
 class CohortJob:
-    """One cohort in training. ``students``: those neither failed nor finished, by key."""
+    """One cohort in training. ``students``: those neither failed, finished nor lost, by key."""
 
     def __init__(self, cohort: Cohort, runtime: Runtime) -> None:
         self.cohort, self.runtime = cohort, runtime
         self.epochs = cohort.runs[0].stream.epochs
         self.students: dict[str, Student] = {}
         self.failing: dict[str, Student] = {}  # until the writer has closed them
+        self.leases: dict[str, Lease] = {}
+        self.lost: set[str] = set()  # taken over by another process
         self.epoch_macs = 0.0
         self.images = ""  # the fingerprint of the training images
         self.source = ""  # of the teacher's outputs
         self.saved = time.monotonic()
+        self.unsaved: tuple[States, int] = {}, 0  # the last epoch's end, where no checkpoint has it
         self.writer = Background()  # of records, while the next epoch trains
 
     def run(self) -> None:
-        with self.writer:
-            try:
-                self._train()
-            except BaseException as error:
-                with suppress(Exception):  # the error at hand is told already
-                    self.writer.flush()
-                reason = str(error) if isinstance(error, Stopped | UserError) else repr(error)
-                for student in (*self.students.values(), *self.failing.values()):
-                    with suppress(UserError):  # such as a full disk, for each
-                        self._close(student, "STOPPED", reason)
-                raise
+        try:
+            with self.writer:
+                try:
+                    self._train()
+                except BaseException as error:
+                    self._stop(error)
+                    raise
+        finally:
+            for lease in self.leases.values():
+                self.runtime.leases.release(lease)
+
+    def _stop(self, error: BaseException) -> None:
+        """What was trained is kept and every status tells why it ends."""
+        with suppress(Exception):  # the error at hand is told already
+            self.writer.flush()
+        with suppress(Exception):
+            self._save(*self.unsaved)
+        reason = str(error) if isinstance(error, Stopped | UserError) else repr(error)
+        for student in (*self.students.values(), *self.failing.values()):
+            with suppress(UserError), self._ours(student):  # such as a full disk, for each
+                if not student.dropped:
+                    self._close(student, "STOPPED", reason)
 
     def _train(self) -> None:
         cohort, runtime = self.cohort, self.runtime
@@ -89,21 +111,45 @@ class CohortJob:
             data,
             cohort.runs[0].trial,
             first_epoch=cohort.first_epoch,
-            tick=runtime.tick,
+            tick=self._tick,
         ):
             seconds, began = time.monotonic() - began, time.monotonic()
             self._epoch(report, seconds)
         self.writer.flush()
-        for student in list(self.students.values()):
-            if student.test_logits is None:  # its last epoch was before the interruption
-                student.evaluate(data.evaluation, runtime.tick)
-            self._finish(student)
+        for student in [s for s in self.students.values() if not s.dropped]:
+            with self._ours(student):
+                if student.test_logits is None:  # its last epoch was before the interruption
+                    student.evaluate(data.evaluation, self._tick)
+                self._finish(student)
+
+    def _tick(self) -> None:
+        self.runtime.tick()
+        faults.point("step")
+
+    def _track(self, run: Run) -> None:
+        self.runtime.tracker.update(self.runtime.records.own(key(run)))
 
     def _record(self, run: Run) -> Record:
-        return self.runtime.records.of(key(run))
+        """To be written; every write raises LeaseLost once another process took the run over."""
+        return replace(self.runtime.records.own(key(run)), stage=self.leases[key(run)].stage)
+
+    @contextmanager
+    def _ours(self, student: Student) -> Iterator[None]:
+        """Once another process has taken a run over it leaves the cohort; its neighbours go on."""
+        try:
+            yield
+        except LeaseLost as error:
+            if student.key not in self.lost:
+                self.runtime.progress.line(f"{student.run.pair} {student.run.method}: {error}")
+            self.lost.add(student.key)
+            student.dropped = True
 
     def _open(self, run: Run, adapter: nn.Module | None) -> Student:
         """The student at the cohort's first epoch, with its record open and marked RUNNING."""
+        lease = self.runtime.leases.take(self.runtime.records.own(key(run)), "training")
+        if lease is None:
+            raise LeaseLost(f"{run.pair} {run.method} is trained by another process")
+        self.leases[key(run)] = lease
         record = self._record(run)
         record.create(run, run_tags(run) | self.runtime.tags)
         environment = describe(self.runtime.device) | {
@@ -119,8 +165,9 @@ class CohortJob:
             self.runtime.progress.line(point.note)
         _restore(student, record, point)
         before = record.status()
-        record.write_status(Status("RUNNING", before.started_ms if before else now_ms()))
-        self.runtime.tracker.update(record)
+        started = before.started_ms if before else now_ms()
+        record.write_status(Status("RUNNING", started, fence=lease.fence))
+        self._track(run)
         return student
 
     def _epoch(self, report: EpochReport, seconds: float) -> None:
@@ -129,69 +176,70 @@ class CohortJob:
         speed = self.runtime.speed = self.epoch_macs / seconds
         entries = {
             k: history_entry(report, k, seconds, epochs=self.epochs, macs_per_second=speed)
-            for k in self.students
+            for k in report.metrics
         }
-        trained = list(self.students.values())
+        trained = [self.students[k] for k in report.metrics]
         self.failing |= {k: s for k, s in self.students.items() if report.not_finite(k)}
-        self.students = {k: s for k, s in self.students.items() if k not in self.failing}
+        self.students = {
+            k: s for k, s in self.students.items() if not (k in self.failing or s.dropped)
+        }
         due = last or time.monotonic() - self.saved >= CHECKPOINT_SECONDS
-        states = self._states() if due else {}
-        self.writer.submit(partial(self._write, trained, report, entries, states))
+        states = self._states()
+        self.writer.submit(partial(self._write, trained, report, entries, states if due else {}))
+        self.unsaved = ({} if due else states), report.epoch + 1
+        self.saved = time.monotonic() if due else self.saved
         self.runtime.epochs_done += 1
         self.runtime.progress.epoch(self.cohort, report, seconds)
         if not last:
-            self._before_epoch(report.epoch + 1, seconds)
+            self.runtime.before_epoch(seconds)
 
     def _write(
         self,
         trained: list[Student],
         report: EpochReport,
         entries: dict[str, dict[str, Any]],
-        states: dict[str, dict[str, Tensor]],
+        states: States,
     ) -> None:
         """History, then failures, then checkpoints: a checkpoint never is ahead of its history."""
         for student in trained:
-            self._record(student.run).append(entries[student.key])
-            failed = report.not_finite(student.key)
-            if failed:
-                reason = f"{failed[0]} is not finite at epoch {report.epoch}"
-                self.runtime.progress.line(f"{student.run.pair} {student.run.method}: {reason}")
-                self._close(student, "FAILED", reason)
-                del self.failing[student.key]
+            with self._ours(student):
+                self._record(student.run).append(entries[student.key])
+                if failed := report.not_finite(student.key):
+                    self._fail(student, f"{failed[0]} is not finite at epoch {report.epoch}")
         self._save(states, report.epoch + 1)
         for student in trained:
-            if not report.not_finite(student.key):
-                self.runtime.tracker.update(self._record(student.run))
+            if not student.dropped and not report.not_finite(student.key):
+                self._track(student.run)
 
-    def _before_epoch(self, epoch: int, seconds: float) -> None:
-        """May raise Stopped: then every epoch so far is in a checkpoint, however short they are."""
-        try:
-            self.runtime.before_epoch(seconds)
-        except Stopped:
-            self.writer.submit(partial(self._save, self._states(), epoch))
-            raise
+    def _fail(self, student: Student, reason: str) -> None:
+        self.runtime.progress.line(f"{student.run.pair} {student.run.method}: {reason}")
+        self._close(student, "FAILED", reason)
+        del self.failing[student.key]
 
-    def _states(self) -> dict[str, dict[str, Tensor]]:
-        """By key, what a checkpoint holds, copied: the next epoch goes on with the originals."""
-        self.saved = time.monotonic()
+    def _states(self) -> States:
+        """Copies, on their device: the next epoch goes on with the originals."""
         return {
-            k: {name: tensor.detach().to("cpu", copy=True) for name, tensor in s.state().items()}
+            k: {name: tensor.detach().clone() for name, tensor in s.state().items()}
             for k, s in self.students.items()
         }
 
-    def _save(self, states: dict[str, dict[str, Tensor]], next_epoch: int) -> None:
-        for k, state in states.items():
-            meta: dict[str, object] = {"key": k, "next_epoch": next_epoch}
-            checkpoint.save(self.runtime.records.of(k).checkpoint, state, meta)
+    def _save(self, states: States, next_epoch: int) -> None:
+        for run in (run for run in self.cohort.runs if key(run) in states):
+            student, record = self.students.get(key(run)), self._record(run)
+            if student is None or student.dropped:
+                continue
+            with self._ours(student):
+                meta: dict[str, object] = {"key": student.key, "next_epoch": next_epoch}
+                checkpoint.save(record.checkpoint, states[student.key], meta, record.stage)
 
     def _finish(self, student: Student) -> None:
         """Write the weights and test logits, and only then FINISHED."""
         record = self._record(student.run)
-        save_half(student.network, record.weights)
+        save_half(student.network, record.weights, record.stage)
         assert student.test_logits is not None
         buffer = io.BytesIO()
         np.savez(buffer, logits=student.test_logits.half().cpu().numpy())
-        write_atomically(record.test_logits, buffer.getvalue())
+        record.write(record.test_logits.name, buffer.getvalue())
         self._close(student, "FINISHED", "")
         del self.students[student.key]
 
@@ -199,10 +247,11 @@ class CohortJob:
         record = self._record(student.run)
         status = record.status() or Status("RUNNING", now_ms())
         final = final_metrics(record.history()) if state == "FINISHED" else ()
+        ended = max(now_ms(), status.started_ms)  # the clock may have jumped
         record.write_status(
-            replace(status, state=state, ended_ms=now_ms(), reason=reason, final=final)
+            replace(status, state=state, ended_ms=ended, reason=reason, final=final)
         )
-        self.runtime.tracker.update(record)
+        self._track(student.run)
 
 
 def _restore(student: Student, record: Record, point: ResumePoint) -> None:
@@ -219,51 +268,3 @@ def _restore(student: Student, record: Record, point: ResumePoint) -> None:
             f"remove {record.directory} to train this run again"
         ) from error
     record.cut_history(point.next_epoch)
-
-
-def run_tags(run: Run) -> dict[str, str]:
-    """The tags that follow from the run itself."""
-    return {
-        "key": key(run),
-        "dataset": run.stream.dataset,
-        "split": run.stream.split,
-        "pair": run.pair,
-        "teacher": run.teacher.network if run.teacher else "",
-        "student": run.network,
-        "method": run.method,
-        "trial": str(run.trial),
-    }
-
-
-def history_entry(
-    report: EpochReport, k: str, seconds: float, *, epochs: int, macs_per_second: float
-) -> dict[str, Any]:
-    """A line of history.jsonl; histograms only at the first, middle and last of the epochs.
-
-    ``seconds`` is the whole cohort's time; ``students`` says how many shared it.
-    """
-    metrics = report.metrics[k]
-    entry = {
-        "epoch": report.epoch,
-        "time_ms": now_ms(),
-        "seconds": round(seconds, 3),
-        "students": len(report.metrics),
-        "macs_per_second": round(macs_per_second),
-        "metrics": {name: v for name, v in metrics.items() if not isinstance(v, list)},
-    }
-    if report.epoch in (0, epochs // 2, epochs - 1):
-        entry["histograms"] = {name: v for name, v in metrics.items() if isinstance(v, list)}
-    return entry
-
-
-def final_metrics(history: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
-    """Last, best, and the mean of the last ten epochs (of all, if there are fewer)."""
-    top1 = [entry["metrics"]["test/top1"] for entry in history]
-    tail = top1[-10:]
-    return (
-        ("final/top1_last", top1[-1]),
-        ("final/top1_best", max(top1)),
-        ("final/top1_last10", sum(tail) / len(tail)),
-        ("final/test_loss_last", history[-1]["metrics"]["test/loss"]),
-        ("final/train_seconds", sum(e["seconds"] / e["students"] for e in history)),
-    )

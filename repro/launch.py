@@ -1,9 +1,8 @@
 """From a command's words to trained runs: grid, plan, runtime, execution, summary."""
 
-import fcntl
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,8 +27,6 @@ from repro.estimate import (
 )
 from repro.execute.inline import inline
 from repro.execute.local import local
-from repro.execute.worker import WORKERS_LOCK
-from repro.files import cannot_write, make_directory
 from repro.grid import Choice, expand
 from repro.limits import Limits, OutOfTime
 from repro.plan import Cohort, TeacherChoice, Wave, epochs_left, largest_first, plan
@@ -169,7 +166,6 @@ def _train(
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
     bars = TerminalProgress(console, len(cohorts))
     with ExitStack() as stack:
-        stack.enter_context(sole_launcher(request.runs_dir))
         progress = stack.enter_context(bars)
         runtime = Runtime(
             runs_dir=request.runs_dir,
@@ -221,13 +217,18 @@ def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Data
 
 
 def close_stale(runtime: Runtime) -> None:
-    """What is RUNNING although no launcher runs was killed; say so in records and MLflow."""
+    """What is RUNNING although nobody holds its lease was killed; say so in records and MLflow."""
     for record in runtime.records:
-        status = record.status()
-        if status and status.state == "RUNNING":
-            ended = replace(status, state="STOPPED", ended_ms=now_ms(), reason="was killed")
-            record.write_status(ended)
-            runtime.tracker.update(record)
+        if runtime.records.state(record.key) != "RUNNING":
+            continue
+        with runtime.leases.holding(record, "closing") as own:
+            status = own.status() if own else None  # it may just have ended
+            if own and status and status.state == "RUNNING":
+                ended = max(now_ms(), status.started_ms)
+                own.write_status(
+                    replace(status, state="STOPPED", ended_ms=ended, reason="was killed")
+                )
+                runtime.tracker.update(record)
 
 
 def how_to_go_on(error: OutOfTime, done: int) -> str:
@@ -252,27 +253,6 @@ def _report_failures(runs: Iterable[Run], records: Records, console: Console) ->
                 f"remove {record.directory} to try it again"
             )
     return 1 if failed else 0
-
-
-@contextmanager
-def sole_launcher(runs_dir: Path) -> Iterator[None]:
-    """Two launchers on one runs directory would train the same runs twice."""
-    path = make_directory(runs_dir) / "launcher.lock"
-    try:
-        lock = path.open("w")
-    except OSError as error:  # such as a read-only file system, which is no PermissionError
-        raise cannot_write(path, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another `repro run` is training in {runs_dir}; wait for it, or give "
-                "another --runs-dir"
-            ) from error
-        with (runs_dir / WORKERS_LOCK).open("w") as workers:
-            fcntl.flock(workers, fcntl.LOCK_EX)  # those of a killed launcher end at their next step
-        yield
 
 
 def show_plan(request: Request, console: Console) -> None:

@@ -18,7 +18,6 @@ from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
 from repro.files import make_directory
 from repro.grid import GRIDS, expand
-from repro.launch import sole_launcher
 from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
@@ -144,8 +143,7 @@ def load_script(path: Path) -> ModuleType:
 
 def sync(console: Console, runs_dir: Path) -> None:
     """Bring MLflow up to date with every record of ``runs_dir``, while no launcher writes there."""
-    with sole_launcher(runs_dir):
-        synced = list(sync_records(Records(runs_dir), runs_dir))
+    synced = list(sync_records(Records(runs_dir), runs_dir))
     wrote = [record.key for record, changed in synced if changed]
     console.print(f"{len(wrote)} runs brought up to date in {tracking_uri(runs_dir)}")
 

@@ -17,6 +17,7 @@ from repro.errors import UserError
 from repro.files import DiskFull, append_line, make_directory, write_atomically, write_reserved
 
 State = Literal["RUNNING", "FINISHED", "FAILED", "STOPPED"]
+ENDED: tuple[State, ...] = ("FINISHED", "FAILED")  # never trained again
 LEFT_OVER = ("weights.safetensors", "test_logits.npz")
 
 
@@ -193,8 +194,11 @@ class Records:
 
     def of(self, key: str) -> Record:
         """The run's own record where there is one, else the recorded one, else where it will be."""
-        own, recorded = (Record(self.runs_dir / part / key) for part in ("records", "recorded"))
+        own, recorded = self.own(key), Record(self.runs_dir / "recorded" / key)
         return recorded if recorded.exists() and not own.exists() else own
+
+    def own(self, key: str) -> Record:
+        return Record(self.runs_dir / "records" / key)
 
     def __iter__(self) -> Iterator[Record]:
         root = self.runs_dir / "records"

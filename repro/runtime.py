@@ -12,6 +12,7 @@ from repro import data
 from repro.data.batches import evaluation_batches, prepare
 from repro.data.dataset import Dataset, fingerprint, select
 from repro.errors import UserError
+from repro.leases import Leases
 from repro.plan import Cohort, TeacherChoice, TeacherUse
 from repro.records import Record, Records
 from repro.spec import Run, Stream, key
@@ -55,6 +56,8 @@ class Runtime:
     ``teacher``: where teacher outputs come from; ``teacher_passes``: what this launch has planned
     (``plan.teacher_passes``), by which "auto" decides; ``banks``: the tables in memory by their
     key, one at most; ``views_done``: that were made for banks in this process.
+
+    ``leases``: of the runs that this process trains.
     """
 
     runs_dir: Path
@@ -75,6 +78,7 @@ class Runtime:
     teacher_passes: dict[TeacherUse, int] = field(default_factory=dict)
     banks: dict[str, BankTeacher] = field(default_factory=dict)
     views_done: int = 0
+    leases: Leases = field(default_factory=Leases)
 
     @property
     def records(self) -> Records:

@@ -155,7 +155,8 @@ def test_data_knows_its_stream_and_no_training() -> None:
 
 
 def test_training_knows_neither_facts_nor_records_nor_tracking() -> None:
-    allowed = ("train", "data", "losses", "models", "outputs", "spec", "errors", "files")
+    files = ("files", "faults", "errors")
+    allowed = ("train", "data", "losses", "models", "outputs", "spec", *files)
     for name, used in of("train").items():
         assert all(within(module, *allowed) for module in used), name
     for name in of("train"):

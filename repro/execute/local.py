@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,10 +13,11 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from repro.errors import UserError
-from repro.execute.inline import runnable
-from repro.execute.worker import Setup, work
+from repro.execute.board import Board, Entry
+from repro.execute.worker import Done, Setup, work
 from repro.limits import OutOfTime
 from repro.plan import Cohort, Wave, teacher_passes
+from repro.records import ENDED
 from repro.runtime import Runtime, Stopped
 from repro.spec import key
 from repro.teachers import check_choice
@@ -25,12 +27,13 @@ POLL_SECONDS = 0.2  # between two looks at signals
 
 @dataclass
 class Worker:
-    """``busy``: the cohort that it trains. Cohorts go out by ``line``, messages come in."""
+    """``busy``: what it trains. Cohorts go out by ``line``, messages come in."""
 
     name: str
+    device: torch.device
     process: BaseProcess
     line: Connection
-    busy: Cohort | None = None
+    busy: Entry | None = None
 
 
 def local(
@@ -48,18 +51,19 @@ def local(
 
 @dataclass
 class Launcher:
-    """The parent's side. ``waiting``: cohorts in the order of the plan."""
+    """The parent's side. ``mourned``: cohorts whose worker died once."""
 
     waves: tuple[Wave, ...]
     runtime: Runtime
     devices: Sequence[torch.device]
-    waiting: list[Cohort] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
-    blocked: list[Cohort] = field(default_factory=list)
+    mourned: list[Cohort] = field(default_factory=list)
     error: Exception | None = None
 
+    def __post_init__(self) -> None:
+        self.board = Board(self.waves, self.runtime)
+
     def run(self) -> list[Cohort]:
-        self.waiting = [cohort for wave in self.waves for cohort in wave]
         with _sigint_ignored():  # by the workers: the launcher hears it for all
             for number, device in enumerate(self.devices):
                 several = self.devices.count(device) > 1
@@ -77,7 +81,7 @@ class Launcher:
                 worker.process.join()
         if self.error:
             raise self.error
-        return self.blocked
+        return self.board.blocked
 
     def _start(self, name: str, device: torch.device) -> None:
         runtime = self.runtime
@@ -93,55 +97,43 @@ class Launcher:
             speed=runtime.speed,
             threads=torch.get_num_threads(),
             deadline=runtime.deadline,
-            cohorts=len(self.waiting),
+            cohorts=len(self.board),
+            launch=runtime.leases.launch,
         )
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         mine, its = context.Pipe()
         process = context.Process(target=work, args=(setup, its), name=name)
         process.start()
         its.close()  # so that the line ends with the worker
-        self.workers.append(Worker(name, process, mine))
+        self.workers.append(Worker(name, device, process, mine))
 
     def _feed(self) -> None:
         """Until nothing waits and nobody is busy."""
-        self._give()
-        while busy := [worker for worker in self.workers if worker.busy]:
-            for line in wait([worker.line for worker in busy], POLL_SECONDS):
+        while self._give() or self.board:
+            busy = [worker for worker in self.workers if worker.busy]
+            if not busy:
+                self.board.tell_if_only_others_train()
+                time.sleep(POLL_SECONDS)
+            for line in wait([worker.line for worker in busy], POLL_SECONDS) if busy else ():
                 self._hear(next(worker for worker in busy if worker.line is line))
             try:
                 self.runtime.tick()
             except Stopped as error:
                 self._stop(error)
-        if self.waiting and not self.error:
-            count = len(self.waiting)
-            self.error = UserError(
-                f"no worker is left, {count} cohorts were not started; the same command goes on"
-            )
 
-    def _give(self) -> None:
-        """Work to whoever has none."""
+    def _give(self) -> bool:
+        """Work to whoever has none; is anybody busy?"""
         for worker in self.workers:
             if worker.busy is None and worker.process.is_alive():
-                worker.busy = self._next()
+                worker.busy = self.board.next()
                 if worker.busy:
                     with suppress(OSError):  # it has just died: the line tells
                         worker.line.send(worker.busy)
-
-    def _next(self) -> Cohort | None:
-        """The first cohort whose teacher is finished, or never will be: then its part without."""
-        if self.error:
-            self.waiting.clear()
-        busy = [worker.busy for worker in self.workers if worker.busy]
-        to_come = {key(run) for cohort in (*busy, *self.waiting) for run in cohort.runs}
-        for cohort in list(self.waiting):
-            ready, blocked = runnable(cohort, self.runtime)
-            if blocked and cohort.teacher and key(cohort.teacher) in to_come:
-                continue
-            self.waiting.remove(cohort)
-            self.blocked += [blocked] if blocked else []
-            if ready:
-                return ready
-        return None
+        self.workers = [w for w in self.workers if w.busy or w.process.is_alive()]
+        if not self.workers and self.board:
+            left = f"no worker is left, {len(self.board)} cohorts were not trained"
+            self._stop(UserError(f"{left}; the same command goes on"))
+        return any(worker.busy for worker in self.workers)
 
     def _hear(self, worker: Worker) -> None:
         """One message; a line that breaks off is a worker that died."""
@@ -154,41 +146,50 @@ class Launcher:
         elif kind == "update":
             self.runtime.tracker.update(self.runtime.records.of(what))
         else:
-            cohort, worker.busy = worker.busy, None
-            assert cohort
+            entry, worker.busy = worker.busy, None
+            assert entry
             if kind == "died":
-                self._mourn(worker, cohort)
+                self._mourn(worker, entry.cohort)
             else:
-                self._count(cohort, kind, *what)
-            self._give()
+                self._count(entry.cohort, kind, what)
 
-    def _count(
-        self, cohort: Cohort, kind: str, epochs: int, views: int, error: Exception | None
-    ) -> None:
-        self.runtime.epochs_done += epochs
-        self.runtime.views_done += views
+    def _count(self, cohort: Cohort, kind: str, done: Done) -> None:
+        self.board.done(cohort, () if self.error else done.left)
+        self.runtime.epochs_done += done.epochs
+        self.runtime.views_done += done.views
         if kind == "broken":
             self.runtime.broken.append(cohort)
-        if error:
-            self._stop(error)
+        if done.error:
+            self._stop(done.error)
 
     def _mourn(self, worker: Worker, cohort: Cohort) -> None:
-        """It may have finished its cohort and died before it could say so."""
+        """Once more, with a new worker; a cohort that kills two is left alone. It may have been
+        finished before its worker died."""
         worker.process.join()
-        states = {self.runtime.records.state(key(run)) for run in cohort.runs}
-        if states <= {"FINISHED", "FAILED"}:
-            return
+        self.workers.remove(worker)
         code = worker.process.exitcode
         line = f"{worker.name}: its process ended with code {code} in {cohort.label}"
-        self.runtime.progress.line(f"{line}; the same command goes on")
-        self.runtime.broken.append(cohort)
+        ended = {self.runtime.records.state(key(run)) for run in cohort.runs} <= set(ENDED)
+        if not self.error:
+            with _sigint_ignored():
+                self._start(worker.name, worker.device)
+        if ended or self.error:
+            self.board.done(cohort, ())
+        elif cohort in self.mourned:
+            self.board.done(cohort, ())
+            self.runtime.progress.line(f"{line} again; the same command goes on")
+            self.runtime.broken.append(cohort)
+        else:
+            self.mourned.append(cohort)
+            self.board.again(cohort)
+            self.runtime.progress.line(f"{line}; once more")
 
     def _stop(self, error: Exception) -> None:
         """The first reason ends every cohort at its next step; the time each looks up itself."""
         if self.error:
             return
         self.error = error
-        self.waiting.clear()
+        self.board.clear()
         for worker in self.workers:
             if worker.busy and worker.process.pid and not isinstance(error, OutOfTime):
                 with suppress(ProcessLookupError):

@@ -1,6 +1,5 @@
 """The side of ``local`` that trains: a process that takes cohorts from a line until it ends."""
 
-import fcntl
 import multiprocessing
 import signal
 import threading
@@ -16,15 +15,16 @@ from rich.console import Console
 
 from repro.environment import prepare
 from repro.errors import UserError
-from repro.execute.inline import run_apart
+from repro.execute.apart import train_apart
+from repro.execute.board import Entry
+from repro.leases import Leases
 from repro.limits import Limits
-from repro.plan import Cohort, TeacherChoice, TeacherUse
+from repro.plan import TeacherChoice, TeacherUse
 from repro.progress import TerminalProgress
 from repro.records import Record
 from repro.runtime import Runtime, Stopped
+from repro.spec import Run
 from repro.train.step import Engine
-
-WORKERS_LOCK = "workers.lock"  # held, shared, by every worker while it lives
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,17 @@ class Setup:
     threads: int
     deadline: float | None
     cohorts: int
+    launch: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """A cohort's end. ``views``: of banks; ``left``: runs that another process has."""
+
+    epochs: int
+    views: int
+    left: tuple[Run, ...]
+    error: Exception | None
 
 
 @dataclass
@@ -105,21 +116,21 @@ def work(setup: Setup, line: Connection) -> None:
         speed=setup.speed,
         teacher=setup.teacher,
         teacher_passes=setup.teacher_passes,
+        leases=Leases(setup.launch),
     )
-    with (setup.runs_dir / WORKERS_LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        with suppress(EOFError):
-            while True:
-                outbox.send(*_train(line.recv(), runtime))
+    with suppress(EOFError):
+        while True:
+            outbox.send(*_train(line.recv(), runtime))
 
 
-def _train(cohort: Cohort, runtime: Runtime) -> tuple[str, Any]:
-    """How it ended, and (epochs, views of banks, error) of this cohort."""
+def _train(entry: Entry, runtime: Runtime) -> tuple[str, Done]:
     runtime.epochs_done = runtime.views_done = 0
+    runtime.broken.clear()
     reason: Exception | None = None
+    left: tuple[Run, ...] = ()
     try:
-        run_apart(cohort, runtime)
+        left = train_apart(entry.cohort, runtime, partly=entry.held)
     except (UserError, Stopped) as error:
         reason = error
-    kind = "broken" if cohort in runtime.broken else "ended"
-    return kind, (runtime.epochs_done, runtime.views_done, reason)
+    kind = "broken" if runtime.broken else "ended"
+    return kind, Done(runtime.epochs_done, runtime.views_done, left, reason)

@@ -7,6 +7,7 @@ alike, so its logits are looked up instead of computed: each view once, not each
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Bank:
     def save(self, number: int, logits: Tensor) -> None:
         """Whole or not at all, also where another process saves the same view."""
         path = self.path(number)
-        mine = make_directory(path.parent) / f"{path.name}.{os.getpid()}"
+        mine = make_directory(path.parent) / f"{path.name}.{secrets.token_hex(8)}"
         checkpoint.save(mine, {"logits": logits}, self._meta(number))
         try:
             mine.replace(path)

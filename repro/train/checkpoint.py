@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import safetensors.torch
 from torch import Tensor
 
+from repro import faults
 from repro.errors import UserError
-from repro.files import cannot_write, write_atomically
+from repro.files import failed, write_atomically
 
 DIGEST_BYTES = 32
 
@@ -17,16 +19,24 @@ class DamagedCheckpoint(UserError):
     """The file is truncated, altered or not a checkpoint."""
 
 
-def save(path: Path, tensors: dict[str, Tensor], meta: dict[str, object]) -> None:
-    """Write ``tensors`` and ``meta`` atomically; the one before is kept as ``<name>.previous``."""
+def save(
+    path: Path, tensors: dict[str, Tensor], meta: dict[str, object], stage: Path | None = None
+) -> None:
+    """Write ``tensors`` and ``meta`` atomically; the one before is kept as ``<name>.previous``.
+
+    ``stage`` and what is raised: as for ``write_atomically``.
+    """
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     body = safetensors.torch.save(contiguous, {"meta": json.dumps(meta)})
     try:
         if path.exists():
+            if stage:
+                os.utime(stage)
             path.replace(previous(path))
+            faults.point(f"{path.name} kept as the previous one")
     except OSError as error:
-        raise cannot_write(path, error) from error
-    write_atomically(path, hashlib.sha256(body).digest() + body)
+        raise failed(path, error, stage) from error
+    write_atomically(path, hashlib.sha256(body).digest() + body, stage)
 
 
 def previous(path: Path) -> Path:

@@ -49,7 +49,7 @@ def train_cohort(
     """Train every student on the same batches; yield one EpochReport per epoch.
 
     ``step`` (``make_cohort_step``) knows the teacher and the images. All students share the stream
-    of the first. A student with a non-finite metric leaves the
+    of the first. A student with a non-finite metric, or that is ``dropped``, leaves the
     cohort, its neighbours go on as if alone. ``tick`` runs before every step and may raise to stop:
     the epoch in progress then leaves no trace outside the students.
     """
@@ -67,7 +67,7 @@ def train_cohort(
         report = EpochReport(
             epoch, {s.key: s.end_epoch(epoch, count, data.evaluation, tick) for s in active}
         )
-        active = [student for student in active if not report.not_finite(student.key)]
         yield report
+        active = [s for s in active if not (s.dropped or report.not_finite(s.key))]
         if not active:
             return

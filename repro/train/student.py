@@ -44,6 +44,7 @@ class Student:
         self.loss: Loss = run.loss
         self.sums: dict[str, Tensor] = {}
         self.test_logits: Tensor | None = None
+        self.dropped = False  # another process trains it now
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the epoch's learning rate and loss (warm-ups)."""

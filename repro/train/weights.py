@@ -26,14 +26,17 @@ def channels_last(model: nn.Module) -> nn.Module:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def save_half(model: nn.Module, path: Path) -> None:
-    """Parameters as float16, buffers (BatchNorm statistics) as they are."""
+def save_half(model: nn.Module, path: Path, stage: Path | None = None) -> None:
+    """Parameters as float16, buffers (BatchNorm statistics) as they are.
+
+    ``stage`` and what is raised: as for ``write_atomically``.
+    """
     parameters = {name for name, _ in model.named_parameters()}
     tensors = {
         name: (tensor.half() if name in parameters else tensor).contiguous().cpu()
         for name, tensor in model.state_dict().items()
     }
-    write_atomically(path, safetensors.torch.save(tensors))
+    write_atomically(path, safetensors.torch.save(tensors), stage)
 
 
 def load_half(run: Run, path: Path, device: torch.device) -> nn.Module:

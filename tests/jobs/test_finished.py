@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro.jobs import final_metrics, history_entry, run_tags
+from repro.entries import final_metrics, history_entry, run_tags
 from repro.spec import Run, key
 from repro.train import checkpoint
 from repro.train.cohort import EpochReport

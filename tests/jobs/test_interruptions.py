@@ -36,7 +36,17 @@ def test_stopped_in_the_middle_of_an_epoch_then_equal_to_uninterrupted(
         assert status is not None
         assert (status.state, status.reason) == ("STOPPED", "stopped by a test")
         assert len(tiny.record(run, directory).history()) == 1
-    assert next_epochs(directory) == ([1, 1] if every_seconds == 0 else [0, 0])
+    assert next_epochs(directory) == [1, 1]
+    assert_goes_on_to_the_same(directory, finished)
+
+
+def test_an_error_keeps_every_epoch_before_it(
+    directory: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CHECKPOINT_SECONDS", 1e9)
+    broken = tiny.Ticks(2 * TICKS_AN_EPOCH + 2, ZeroDivisionError("oh"))
+    tiny.train(RUNS, directory, tick=broken)
+    assert next_epochs(directory) == [2, 2]
     assert_goes_on_to_the_same(directory, finished)
 
 

@@ -30,9 +30,11 @@ def test_checkpoints_keep_their_distance_but_the_last_epoch_has_one(
     saved: list[tuple[str, int]] = []
     save = checkpoint.save
 
-    def watched(path: Path, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
+    def watched(
+        path: Path, tensors: dict[str, torch.Tensor], meta: dict[str, Any], stage: Path
+    ) -> None:
         saved.append((meta["key"], meta["next_epoch"]))
-        save(path, tensors, meta)
+        save(path, tensors, meta, stage)
 
     monkeypatch.setattr(jobs, "CHECKPOINT_SECONDS", every_seconds)
     monkeypatch.setattr(checkpoint, "save", watched)
