@@ -37,14 +37,14 @@ def write_atomically(path: Path, content: bytes | str, stage: Path | None = None
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            faults.point(f"{path.name} staged")
+            faults.point(f"{path.name} staged", path)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
     except OSError as error:
         raise failed(path, error, stage) from error
-    faults.point(f"{path.name} written")
+    faults.point(f"{path.name} written", path)
 
 
 def write_reserved(path: Path, content: str, stage: Path) -> None:
@@ -80,7 +80,7 @@ def append_line(path: Path, line: str, stage: Path | None = None) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise failed(path, error, stage) from error
-    faults.point(f"{path.name} appended")
+    faults.point(f"{path.name} appended", path)
 
 
 def make_directory(path: Path) -> Path:

@@ -28,6 +28,7 @@ from repro.estimate import (
 from repro.execute.inline import inline
 from repro.execute.local import local
 from repro.grid import Choice, expand
+from repro.leases import stage_of
 from repro.limits import Limits, OutOfTime
 from repro.plan import Cohort, TeacherChoice, Wave, epochs_left, largest_first, plan
 from repro.profiles import Profile, profile_named
@@ -217,9 +218,10 @@ def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Data
 
 
 def close_stale(runtime: Runtime) -> None:
-    """What is RUNNING although nobody holds its lease was killed; say so in records and MLflow."""
+    """What is RUNNING although nobody lives who holds its lease was killed; say so in records and
+    MLflow. The leases of dead owners are cleared away."""
     for record in runtime.records:
-        if runtime.records.state(record.key) != "RUNNING":
+        if runtime.records.state(record.key) != "RUNNING" and not stage_of(record.directory):
             continue
         with runtime.leases.holding(record, "closing") as own:
             status = own.status() if own else None  # it may just have ended

@@ -165,14 +165,14 @@ class Leases:
             lock = self._made(made / name, purpose)
             made.rename(directory / LEASE)  # fails where there is one with an owner
         except (OSError, UserError) as error:
-            lost = not made.exists()  # removed by the one who was first
             if lock is not None:
                 os.close(lock)
             shutil.rmtree(made, ignore_errors=True)
-            if lost or getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
-                return None
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if getattr(cause, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                return None  # another one has it, or cleared ours away as it had it
             raise
-        faults.point("lease taken")
+        faults.point("lease taken", directory)
         tidy(directory)
         return Lease(directory, directory / LEASE / name, lock, purpose)
 
@@ -197,6 +197,7 @@ class Leases:
             if self.held.get(lease.directory) is lease:
                 del self.held[lease.directory]
             evict(lease.directory, lease.stage)
+            faults.point("lease given back", lease.directory)
             os.close(lease.lock)
         with suppress(OSError):
             lease.directory.rmdir()  # nothing was written there
@@ -245,17 +246,24 @@ def _unlocked(path: Path) -> bool:
 def evict(directory: Path, stage: Path) -> None:
     """Take a stage away, which only one process can do, and remove it: who still has a handle of
     it on a network file system must not be able to use it."""
-    gone = directory / f".gone.{stage.name}"
-    with suppress(OSError):
-        stage.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    _remove(directory, stage)
     with suppress(OSError):
         (directory / LEASE).rmdir()
 
 
+def _remove(directory: Path, made: Path) -> None:
+    """Renamed first: whoever is at work in it finds all of it or nothing."""
+    gone = directory / f".gone.{made.name.lstrip('.')}"
+    with suppress(OSError):
+        made.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 def tidy(directory: Path) -> None:
     """Remove what processes that were killed have left beside the lease."""
-    for path in (*directory.glob(f".{LEASE}.*"), *directory.glob(".gone.*")):
+    for path in directory.glob(f".{LEASE}.*"):
+        _remove(directory, path)
+    for path in directory.glob(".gone.*"):
         shutil.rmtree(path, ignore_errors=True)
     for path in directory.glob(".*.tmp"):
         path.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ def save(
             if stage:
                 os.utime(stage)
             path.replace(previous(path))
-            faults.point(f"{path.name} kept as the previous one")
+            faults.point(f"{path.name} kept as the previous one", path)
     except OSError as error:
         raise failed(path, error, stage) from error
     write_atomically(path, hashlib.sha256(body).digest() + body, stage)
