@@ -32,6 +32,7 @@ def test_a_finished_run_is_kept(checkpoint: Path, cifar: Dataset, elsewhere: Pat
     stored = fitted(read_foreign(checkpoint), "resnet20")
     name = weights_key("resnet20", stored)
     assert result.output.splitlines() == [
+        "measuring resnet20 on CIFAR-100's test split",
         "resnet20: top-1 70.00 on CIFAR-100's test split, expected 70.20 (--expect)",
         f"kept as {name[:12]}: `repro run GRID --imported {name[:12]}`",
     ]
@@ -159,9 +160,9 @@ def test_where_nothing_is_known_five_times_chance_is_asked(
     result = bring(path, elsewhere, "--network", "resnet14")
     found = f"top-1 {top1:.2f} on CIFAR-100's test split"
     if accepted:
-        assert result.output.startswith(
-            f"resnet14: {found}; nothing is known to compare it with, above 5 it is accepted\n"
-        )
+        assert (
+            f"\nresnet14: {found}; nothing is known to compare it with, above 5 it is accepted\n"
+        ) in result.output
     else:
         assert error_of(result) == f"x.pth: {found}, which is chance or near it (up to 5)"
     assert elsewhere.exists() == accepted
