@@ -164,7 +164,7 @@ def _paired(foreign: Foreign, own: Places) -> tuple[dict[str, str], str]:
     if set(ours) == set(theirs):
         theirs = ours
     elif not foreign.ordered:
-        return {}, "its names are others, and .safetensors keep no order: give the .pth"
+        return {}, "its names are not ours, and .safetensors keep no order (a .pth does)"
     misfits = _misfits(foreign, own, ours, theirs)
     return dict(zip(ours, theirs, strict=False)), next(misfits, "")
 

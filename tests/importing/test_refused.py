@@ -183,7 +183,7 @@ def test_other_names_in_safetensors_have_lost_their_order(tmp_path: Path, elsewh
     safetensors.torch.save_file(dict(suites.state_dict("resnet8")), path)
     words = ("import-teacher", path, "--network", "resnet8", "--runs-dir", elsewhere)
     assert error_of(repro(*words)).startswith(
-        "x.safetensors is no resnet8: its names are others, and .safetensors keep no order: give"
+        "x.safetensors is no resnet8: its names are not ours, and .safetensors keep no order (a"
     )
 
 
