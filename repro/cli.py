@@ -2,16 +2,25 @@
 
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from repro.errors import UserError
+from repro.options import (
+    DATA,
+    DEVICE,
+    IMPORTED,
+    PROFILE,
+    RUNS_DIR,
+    Command,
+    bench_options,
+    import_options,
+    words,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
-Command = Callable[..., Any]
 
 
 class Errors(click.Group):
@@ -34,33 +43,6 @@ def main(debug: bool) -> None:
     """Reproduce CMKD (arXiv 2410.06561): train its teacher-student grid, track it, judge it."""
 
 
-def words(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    found = tuple(word.strip() for word in value.split(","))
-    if not all(found):
-        raise click.BadParameter(f"{value!r} is no list of names separated by commas")
-    return found
-
-
-RUNS_DIR = click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=ROOT / "runs",
-    show_default="runs/ of the checkout",
-    help="Holds mlflow.db, artifacts and records.",
-)
-PROFILE = click.option(
-    "--profile", default="auto", show_default=True, help="paper, quick, demo or auto."
-)
-DATA = click.option(
-    "--data",
-    envvar="REPRO_CIFAR100",
-    type=click.Path(path_type=Path),
-    help="CIFAR-100 as an .npz or a folder in the released layout.",
-)
-
-
 def grid_options(command: Command) -> Command:
     """The options that choose runs, shared by ``run`` and ``plan``."""
     options = (
@@ -72,12 +54,7 @@ def grid_options(command: Command) -> Command:
         click.option(
             "--max-cohort", type=int, help="Students side by side (default: what suits the device)."
         ),
-        click.option(
-            "--device",
-            default="auto",
-            show_default=True,
-            help="auto, cpu, cuda (all), cuda:0,cuda:1.",
-        ),
+        DEVICE,
         click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16."),
         click.option(
             "--teacher",
@@ -89,6 +66,7 @@ def grid_options(command: Command) -> Command:
             "--engine", default="auto", show_default=True, help="graph (CUDA), eager or auto."
         ),
         click.option("--held-out", is_flag=True, help="For tuning: evaluate on a tenth of train."),
+        IMPORTED,
         RUNS_DIR,
     )
     for option in reversed(options):
@@ -96,10 +74,11 @@ def grid_options(command: Command) -> Command:
     return command
 
 
-def request(**given: Any) -> Any:
+def request(imported: tuple[str, ...] = (), **given: Any) -> Any:
+    from repro.imported import with_imported
     from repro.launch import request_of
 
-    return request_of(**given)
+    return with_imported(request_of(**given), imported)
 
 
 def console(*, stderr: bool = False) -> Any:
@@ -144,6 +123,19 @@ def show_run(**given: Any) -> None:
     show.show_run(request(**given), console())
 
 
+@main.command("import-teacher")
+@import_options
+def import_teacher(
+    path: Path, network: str, expect: float | None, data: Path | None, **given: Any
+) -> None:
+    """Keep another suite's network as a teacher, once its accuracy is checked."""
+    from repro import importing
+    from repro.launch import Request
+
+    asked = Request(grid=importing.GRID, source=data, data_dir=ROOT / "data", **given)
+    importing.import_teacher(path, network, request=asked, expect=expect, say=click.echo)
+
+
 @main.group()
 def data() -> None:
     """Get and check CIFAR-100."""
@@ -184,6 +176,7 @@ def verify(name: str) -> None:  # noqa: ARG001
 OUTPUT = (
     click.argument("grid", required=False),
     PROFILE,
+    IMPORTED,
     RUNS_DIR,
 )
 
@@ -242,39 +235,6 @@ def ui(port: int, runs_dir: Path) -> None:
     from repro import output
 
     output.ui(console(), runs_dir, port)
-
-
-BENCH = (
-    click.option("--pairs", callback=words, help="teacher:student,... (default: two)."),
-    click.option("--cohorts", callback=words, help="Students side by side (default: 1,8)."),
-    click.option("--precision", callback=words, help="fp32,bf16 (default: what is fast here)."),
-    click.option("--teacher", callback=words, help="live,bank (default: live)."),
-    click.option(
-        "--reference/--no-reference", default=True, help="The usual loop beside every case."
-    ),
-    DATA,
-    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-    click.option("--repeats", type=int, default=3, show_default=True, help="Rounds of all cases."),
-    click.option(
-        "--seconds",
-        type=click.FloatRange(0, 3600),
-        default=2.5,
-        show_default=True,
-        help="A measured block's length; two steps at least.",
-    ),
-    click.option(
-        "--json",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Write JSON too; - prints it alone on stdout.",
-    ),
-)
-
-
-def bench_options(command: Command) -> Command:
-    for option in reversed(BENCH):
-        command = option(command)
-    return command
 
 
 @main.command()

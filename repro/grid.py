@@ -1,10 +1,11 @@
 """Facts and a profile make the runs of a grid: one function a table or figure, all pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 from repro import paper
+from repro.choice import ALL, NARROWED_BY_NOTHING, Choice, check_imported
 from repro.errors import UserError, choose
 from repro.losses import (
     CE,
@@ -24,10 +25,9 @@ from repro.losses.protocol import second_view
 from repro.paper import Fact, Pair, Unknown
 from repro.paper_methods import pair_weights
 from repro.profiles import Profile, scaled
-from repro.spec import Precision, Run, SecondView, Split, Stream, key, uses_teacher
+from repro.spec import Run, SecondView, Stream, key, uses_teacher
 
 DEFAULT_METHODS = ("ce", "kd", "dkd", "dist", "cmkd")
-ALL = ("all",)
 OTHER_DIFFICULTIES: tuple[Difficulty, ...] = tuple(
     name for name in get_args(Difficulty) if name != paper.CMKD["difficulty"].value
 )
@@ -42,31 +42,13 @@ PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
 PLUGGED_IN = ("cmkd", "dist")  # what is added to a method: CMKD, and DIST in its place as control
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What the command line narrows or changes; empty means the grid's own.
-
-    ``methods`` ("all",) is every method that the grid knows.
-    """
-
-    trials: int | None = None
-    pairs: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    precision: Precision = "fp32"
-    split: Split = "full"
-
-    def __post_init__(self) -> None:
-        if self.trials is not None and self.trials < 1:
-            raise UserError(f"--trials must be at least 1, not {self.trials}")
-        if ALL[0] in self.methods and self.methods != ALL:
-            raise UserError("--methods all is every method: leave the others out")
-
-
-def expand(grid: str, profile: Profile, choice: Choice = Choice()) -> tuple[Run, ...]:
+def expand(grid: str, profile: Profile, choice: Choice = NARROWED_BY_NOTHING) -> tuple[Run, ...]:
     """The distinct runs of a grid, teachers first. Raises UserError on an unknown name."""
     if grid not in GRIDS:
         raise choose("grid", grid, GRIDS)
-    return distinct(GRIDS[grid](profile, choice))
+    runs = GRIDS[grid](profile, choice)
+    check_imported(runs, choice)
+    return distinct(runs)
 
 
 def distinct(runs: Iterable[Run]) -> tuple[Run, ...]:
@@ -193,7 +175,8 @@ def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice)
             **fields,
         )
 
-    teacher = run(pair[0], profile.teacher_stream(), CE(), method="teacher")
+    own = run(pair[0], profile.teacher_stream(), CE(), method="teacher")
+    teacher = {own.network: own, **{t.network: t for t in choice.imported}}[pair[0]]
     students = [
         run(pair[1], profile.stream, loss, trial=t, teacher=teacher, method=method)
         for method, loss in ((method, loss_for(method, pair, profile)) for method in methods)

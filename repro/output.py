@@ -4,7 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -18,18 +18,26 @@ from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
 from repro.files import make_directory
 from repro.grid import GRIDS, expand
+from repro.imported import imported_teachers
 from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
-from repro.spec import key
+from repro.spec import Run, key
 from repro.tracking import load_results, open_store, sync_records, tracking_uri, write_summary
 
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
 
 
-def tables(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
+def tables(
+    console: Console,
+    grid: str | None,
+    *,
+    profile: str,
+    runs_dir: Path,
+    imported: Sequence[str] = (),
+) -> None:
     """Run every script of paper_tables/, and write the summary experiment."""
-    for results in finished_grids(grid, profile, runs_dir):
+    for results in finished_grids(grid, profile, runs_dir, imported):
         _run_scripts(console, ROOT / "paper_tables", results)
         table = summary(results)
         write_summary(runs_dir, results.grid, table, summary_note(results, table))
@@ -61,18 +69,28 @@ def summary_note(results: GridResults, table: pd.DataFrame) -> str:
     return f"{what}\n\n{to_markdown(table, f'{results.grid} summary', results.marks)}"
 
 
-def figures(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
+def figures(
+    console: Console,
+    grid: str | None,
+    *,
+    profile: str,
+    runs_dir: Path,
+    imported: Sequence[str] = (),
+) -> None:
     """Run every script of figures/."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     keep_freed_memory()
-    for results in finished_grids(grid, profile, runs_dir):
+    for results in finished_grids(grid, profile, runs_dir, imported):
         _run_scripts(console, ROOT / "figures", results)
 
 
-def finished_grids(grid: str | None, profile: str, runs_dir: Path) -> Iterator[GridResults]:
+def finished_grids(
+    grid: str | None, profile: str, runs_dir: Path, imported: Sequence[str] = ()
+) -> Iterator[GridResults]:
     """The named grid, or every grid that was run here or is complete through others' runs.
 
-    Raises UserError where nothing is finished.
+    ``imported``: keys of teachers in the place of the named grid's own. Raises UserError where
+    nothing is finished.
     """
     if grid is not None and grid not in GRIDS:
         raise choose("grid", grid, GRIDS)
@@ -81,17 +99,21 @@ def finished_grids(grid: str | None, profile: str, runs_dir: Path) -> Iterator[G
     local = tracking_uri(runs_dir).startswith("sqlite:")
     if local and not any((runs_dir / name).exists() for name in ("mlflow.db", "records")):
         raise UserError(f"{runs_dir} holds no runs; train some with `repro run {grid or 'demo'}`")
+    if imported and not grid:
+        raise UserError("--imported needs the GRID whose students they taught")
+    teachers = imported_teachers(imported, runs_dir)
     results = current_results(runs_dir)
     names = [grid] if grid else list(GRIDS)
-    known = [item for name in names if (item := largest(name, profile, runs_dir, results))]
+    found = (largest(name, profile, runs_dir, results, teachers) for name in names)
+    known = [item for item in found if item]
     asked = set(results["grid"])
-    found = [item for item in known if grid or item.grid in asked or complete(item)]
-    if not found:
+    shown = [item for item in known if grid or item.grid in asked or complete(item)]
+    if not shown:
         raise UserError(
             f"no finished runs of {grid or 'any grid'} in {runs_dir}; "
             f"train some with `repro run {grid or 'demo'}`"
         )
-    yield from found
+    yield from shown
 
 
 def complete(results: GridResults) -> bool:
@@ -112,11 +134,13 @@ def current_results(runs_dir: Path) -> pd.DataFrame:
     return load_results(runs_dir)
 
 
-def largest(grid: str, profile: str, runs_dir: Path, results: pd.DataFrame) -> GridResults | None:
+def largest(
+    grid: str, profile: str, runs_dir: Path, results: pd.DataFrame, imported: tuple[Run, ...] = ()
+) -> GridResults | None:
     """The grid under the named profile; under auto, the largest with a finished student."""
     named = [profile_named(profile, grid, cuda=False).name]
     for name in SIZES if profile == "auto" and grid != "demo" else named:
-        found = grid_results(grid, PROFILES[name], runs_dir, ROOT / "data", results)
+        found = grid_results(grid, PROFILES[name], runs_dir, ROOT / "data", results, imported)
         if found.pairs:
             return found
     return None

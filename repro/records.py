@@ -92,6 +92,10 @@ class Record:
         except (KeyError, TypeError, ValueError) as error:
             raise self._damaged("run.json", repr(error)) from error
 
+    def origin(self) -> str:
+        """The name of the file that an imported teacher came from."""
+        return str((self.read_json("environment.json") or {}).get("source_file", "unknown file"))
+
     def status(self) -> Status | None:
         """None before the run began."""
         if not (self.directory / "status.json").exists():

@@ -13,10 +13,11 @@ import pandas as pd
 import torch
 from torch import nn
 
+from repro.choice import check_taught
 from repro.collector import without_collector
 from repro.data import load
 from repro.data.augment import normalise
-from repro.data.dataset import Dataset, select
+from repro.data.dataset import Dataset, rank_in_class, select
 from repro.errors import UserError
 from repro.grid import (
     GRIDS,
@@ -52,7 +53,12 @@ class GridResults:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        return (self.profile.mark,) if self.profile.mark else ()
+        """What every table and figure must say: a small profile, teachers trained elsewhere."""
+        imported = [run for run in self.runs if run.weights]
+        return (
+            *((self.profile.mark,) if self.profile.mark else ()),
+            *(f"Teacher {run.network}: imported ({self.record(run).origin()})" for run in imported),
+        )
 
     @property
     def parts(self) -> dict[str, list[str]]:
@@ -115,11 +121,15 @@ class GridResults:
         return Records(self.runs_dir).of(key(run))
 
     def test_logits(self, run: Run) -> np.ndarray:
-        """[N, K] float32, of the evaluated images in sorted order. UserError if damaged."""
+        """[N, K] float32, of the evaluated images in sorted order. UserError if damaged.
+
+        An imported teacher's are of the whole test split: the profile's are taken out of them.
+        """
         path = self.record(run).test_logits
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return archive["logits"].astype(np.float32)
+                logits = archive["logits"].astype(np.float32)
+                return logits[self._evaluated] if run.weights else logits
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise UserError(f"{path} cannot be read; remove {path.parent} and run again") from error
 
@@ -139,6 +149,12 @@ class GridResults:
     @cached_property
     def test_labels(self) -> np.ndarray:
         return select(self.dataset, self.profile.stream)[1].labels.numpy()
+
+    @cached_property
+    def _evaluated(self) -> np.ndarray:
+        """[whole test split] bool: which of its images the profile evaluates on."""
+        rank, sizes = rank_in_class(self.dataset.test.labels)
+        return (rank < (self.profile.stream.test_per_class or sizes)).numpy()
 
     def test_images(self, indices: Sequence[int]) -> torch.Tensor:
         """Normalised test images [N, 3, 32, 32] at the positions ``indices``, on the CPU."""
@@ -175,11 +191,17 @@ def _columns(record: Record, metrics: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def grid_results(
-    grid: str, profile: Profile, runs_dir: Path, data_dir: Path, results: pd.DataFrame
+    grid: str,
+    profile: Profile,
+    runs_dir: Path,
+    data_dir: Path,
+    results: pd.DataFrame,
+    imported: tuple[Run, ...] = (),
 ) -> GridResults:
     """What is finished of a grid under a profile: every trial, pair and method of it that is.
 
-    Of runs in several precisions, those of the precision with the most.
+    Of runs in several precisions, those of the precision with the most. With ``imported`` teachers
+    in the place of the grid's own, it is their students that count.
     """
     by_key = results.drop_duplicates("key").set_index("key", drop=False)
     trials = 1 + int(results["trial"].max()) if len(results) else 1
@@ -188,10 +210,10 @@ def grid_results(
     for precision in get_args(Precision):
         if not left:
             break
-        choice = Choice(trials=trials, precision=precision)
+        choice = Choice(trials=trials, precision=precision, imported=imported)
         known = everything(grid, profile, choice, tuple(results["method"].unique()))
         finished = tuple(run for run in known if key(run) in left)
-        left -= {key(run) for run in finished}  # a run has one precision
+        left -= {key(run) for run in finished if not run.weights}  # a run has one precision
         runs = max(runs, finished, key=len)
     table = by_key.loc[[key(run) for run in runs]].reset_index(drop=True)
     table["pair"] = [run.pair for run in runs]
@@ -213,4 +235,5 @@ def everything(
     pairs = tuple(dict.fromkeys(p for part in parts for p in names(known_pairs(part, profile))))
     wide = replace(choice, pairs=pairs, methods=tuple(dict.fromkeys(("ce", *rows))))
     runs = (*GRIDS[grid](profile, choice), *GRIDS[grid](profile, wide))
+    check_taught(runs, choice)
     return tuple({(key(run), run.pair, run.method): run for run in runs}.values())

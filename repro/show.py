@@ -25,10 +25,12 @@ def show_run(request: Request, console: Console) -> None:
     """Print one run of a grid, or the recorded one whose key starts with these digits."""
     by_key = KEY.fullmatch(request.grid)
     run, profile, sources = (of_record if by_key else of_grid)(request)
+    record = Records(request.runs_dir).of(key(run))
     for line in (
         f"{run.pair} {run.method} trial {run.trial}, profile {profile.name}",
         f"key {key(run)}",
-        f"state {_state(Records(request.runs_dir).of(key(run)))}",
+        f"state {_state(record)}",
+        *([f"imported from {record.origin()}"] if run.weights else []),
     ):
         console.print(line, highlight=False)
     if not console.is_terminal:
@@ -72,7 +74,7 @@ def of_grid(request: Request) -> tuple[Run, Profile, dict[str, str]]:
     # grid plug-in adds to what is named: then it is the named one that is asked for
     left = [run for run in left if run.method in request.choice.methods] or left
     if len(left) == 1:
-        return left[0], profile, _sources(request, profile)
+        return left[0], profile, _sources(request, profile, left[0])
     pairs, methods = {run.pair: 0 for run in left}, {run.method: 0 for run in left}
     ways = [
         f"{option} ({', '.join(known)})"
@@ -84,14 +86,18 @@ def of_grid(request: Request) -> tuple[Run, Profile, dict[str, str]]:
     )
 
 
-def _sources(request: Request, profile: Profile) -> dict[str, str]:
+def _sources(request: Request, profile: Profile, run: Run) -> dict[str, str]:
     choice, grid = request.choice, f"grid {request.grid}, profile {profile.name}"
     trials = f"the first of {choice.trials or profile.trials}, "
     told = {
         "method": bool(choice.methods),
         **dict.fromkeys(("pair", "network", "teacher"), bool(choice.pairs)),
     }
-    changed = {"precision": choice.precision != "fp32", "stream.split": choice.split != "full"}
+    changed = {
+        "precision": choice.precision != "fp32",
+        "stream.split": choice.split != "full",
+        "teacher": run.teacher is not None and run.teacher in choice.imported,
+    }
     return {
         **{name: "command line" if by_hand else grid for name, by_hand in told.items()},
         "trial": trials + ("command line" if choice.trials else grid),
@@ -106,13 +112,14 @@ def of_record(request: Request) -> tuple[Run, Profile, dict[str, str]]:
     """
     if request.choice != Choice() or request.profile != "auto":
         raise UserError("the key alone says which run it is: leave out every option but --runs-dir")
-    record = _record(request.grid, request.runs_dir)
+    record = record_of(request.grid, request.runs_dir)
     profile = PROFILES.get(record.tags().get("profile", ""), PROFILES["paper"])
     asked = ("method", "pair", "network", "teacher", "trial")
     return record.run(), profile, dict.fromkeys(asked, AS_RECORDED)
 
 
-def _record(start: str, runs_dir: Path) -> Record:
+def record_of(start: str, runs_dir: Path) -> Record:
+    """The one record whose key starts so. Raises UserError where there is none, or several."""
     places = [runs_dir / part for part in ("records", "recorded")]
     paths = [path for place in places for path in place.glob(f"{start}*")]
     keys = sorted({path.name for path in paths if Record(path).exists()})

@@ -69,6 +69,9 @@ def _first(name: str, value: Any, layers: list[Layer]) -> str:
 
 def _values(run: Run) -> Iterator[tuple[str, Any]]:
     yield from (("method", run.method), ("pair", run.pair), ("network", run.network))
+    if run.weights:  # trained elsewhere: the other fields tell nothing
+        yield from (("weights", run.weights), ("stream.dataset", run.stream.dataset))
+        return
     yield "teacher", key(run.teacher)[:12] if run.teacher and uses_teacher(run.loss) else "none"
     yield from (("trial", run.trial), ("precision", run.precision))
     for part in ("stream", "optim"):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_type_hints
@@ -81,6 +82,8 @@ class Run:
 
     ``method``: the row of a table that the run belongs to ("kd", "cmkd/reversed", "teacher");
     a name, not part of what the run is.
+    ``weights``: of an imported teacher, which was trained elsewhere, the hash of its weights. It is
+    the key; the other fields tell nothing of its training.
     """
 
     network: str
@@ -91,9 +94,12 @@ class Run:
     teacher: "Run | None" = None
     precision: Precision = "fp32"
     method: str = ""
+    weights: str = field(default="", metadata={"since": 2})
 
     def __post_init__(self) -> None:
         check_whole("trial", self.trial, least=0)
+        if self.weights and not re.fullmatch("[0-9a-f]{64}", self.weights):
+            raise UserError(f"weights must be 64 hex digits, not {self.weights!r}")
 
     @property
     def pair(self) -> str:
@@ -147,8 +153,8 @@ def canonical(run: Run) -> str:
 
 @cache
 def key(run: Run) -> str:
-    """SHA-256 of the canonical JSON: 64 hex digits."""
-    return hashlib.sha256(canonical(run).encode()).hexdigest()
+    """SHA-256 of the canonical JSON, of an imported teacher its weights': 64 hex digits."""
+    return run.weights or hashlib.sha256(canonical(run).encode()).hexdigest()
 
 
 def seed(*parts: object) -> int:

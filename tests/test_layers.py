@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FACTS = ("paper", "paper_methods")
-PURE = (*FACTS, "errors", "spec", "profiles", "grid", "sources", "plan", "outputs")
+PURE = (*FACTS, "errors", "spec", "choice", "profiles", "grid", "sources", "plan", "outputs")
 EFFECTS = ("records", "tracking", "jobs", "launch", "cli", "execute", "runtime", "resume")
 
 
@@ -93,7 +93,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
     [
         ("mlflow", {"repro.tracking"}),
         ("sqlalchemy", {"repro.tracking"}),
-        ("click", {"repro.cli"}),
+        ("click", {"repro.cli", "repro.options"}),
         ("ray", set()),
         ("submitit", set()),
         (
@@ -137,7 +137,10 @@ def test_facts_make_profiles_make_grids_make_plans() -> None:
     for used in of("profiles").values():
         assert all(within(module, "paper", "errors", "spec") for module in used)
     for used in of("grid").values():
-        assert all(within(m, *FACTS, "profiles", "errors", "losses", "spec") for m in used)
+        known = (*FACTS, "choice", "profiles", "errors", "losses", "spec")
+        assert all(within(m, *known) for m in used)
+    for used in of("choice").values():
+        assert all(within(module, "errors", "spec") for module in used)
     for used in of("plan").values():
         assert used == {"repro.spec"}
 
@@ -219,7 +222,13 @@ def test_nothing_happens_when_the_command_line_is_imported() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == ["repro", "repro.__main__", "repro.cli", "repro.errors"]
+    assert result.stdout.split() == [
+        "repro",
+        "repro.__main__",
+        "repro.cli",
+        "repro.errors",
+        "repro.options",
+    ]
 
 
 @pytest.mark.parametrize("name", FILES)

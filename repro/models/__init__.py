@@ -5,7 +5,7 @@ read by position. Each network maps images [B, 3, 32, 32] to ``Outputs``, and it
 ``classifier``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -21,6 +21,8 @@ from repro.models.shufflenet import shuffle_v1, shuffle_v2
 from repro.models.vgg import vgg_bn
 from repro.models.wrn import wide_resnet
 from repro.outputs import Outputs
+
+Places = Mapping[str, Tensor]
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "resnet8": partial(cifar_resnet, depth=8, widths=NARROW),
@@ -88,6 +90,14 @@ def shapes(name: str, num_classes: int) -> Outputs:
     construct = _constructor(name)
     with torch.device("meta"), torch.no_grad():
         return construct(num_classes).eval()(torch.empty(1, 3, 32, 32))
+
+
+@cache
+def places(name: str, num_classes: int) -> Places:
+    """A network's parameters and buffers by name, in order, on device meta: shapes, no values."""
+    construct = _constructor(name)
+    with torch.device("meta"):
+        return construct(num_classes).state_dict(keep_vars=True)
 
 
 @cache

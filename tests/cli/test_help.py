@@ -39,6 +39,7 @@ def test_the_commands_are_known() -> None:
         "sync",
         "ui",
         "bench",
+        "import-teacher",
     }
 
 
@@ -60,9 +61,8 @@ def test_every_command_is_twelve_lines_at_most() -> None:
         for node in tree.body
         if isinstance(node, ast.FunctionDef) and node.name != "grid_options"
     }
-    assert lengths.keys() >= {
-        path[-1].replace("import", "import_").replace("-", "_") for path in commands()
-    }
+    named = {path[-1]: path[-1].replace("-", "_") for path in commands()} | {"import": "import_"}
+    assert lengths.keys() >= set(named.values())
     assert {name: lines for name, lines in lengths.items() if lines > 12} == {}
 
 
@@ -83,10 +83,24 @@ def test_the_options_of_run_are_frozen() -> None:
         "--data",
         "--max-time",
         "--engine",
+        "--imported",
     }
     only_run = {"--data", "--max-time"}
     of_plan = {name for p in cli.plan.params if isinstance(p, click.Option) for name in p.opts}
     assert of_plan == options - only_run
+
+
+@pytest.mark.parametrize("name", ["tables", "figures"])
+def test_the_options_of_what_is_shown_are_frozen(name: str) -> None:
+    params = commands()[name,].params
+    options = {name for p in params if isinstance(p, click.Option) for name in p.opts}
+    assert options == {"--profile", "--imported", "--runs-dir"}
+
+
+def test_the_options_of_import_teacher_are_frozen() -> None:
+    params = cli.import_teacher.params
+    options = {name for p in params if isinstance(p, click.Option) for name in p.opts}
+    assert options == {"--network", "--expect", "--profile", "--data", "--runs-dir", "--device"}
 
 
 @pytest.mark.parametrize(

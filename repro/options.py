@@ -1,0 +1,95 @@
+"""Options of the command line that several commands share, or that are many."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROOT = Path(__file__).resolve().parents[1]
+Command = Callable[..., Any]
+
+
+def words(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    found = tuple(word.strip() for word in value.split(","))
+    if not all(found):
+        raise click.BadParameter(f"{value!r} is no list of names separated by commas")
+    return found
+
+
+RUNS_DIR = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / "runs",
+    show_default="runs/ of the checkout",
+    help="Holds mlflow.db, artifacts and records.",
+)
+PROFILE = click.option(
+    "--profile", default="auto", show_default=True, help="paper, quick, demo or auto."
+)
+DATA = click.option(
+    "--data",
+    envvar="REPRO_CIFAR100",
+    type=click.Path(path_type=Path),
+    help="CIFAR-100 as an .npz or a folder in the released layout.",
+)
+IMPORTED = click.option(
+    "--imported", callback=words, help="Keys (8 digits do) of imported teachers, not to be trained."
+)
+DEVICE = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda (all), cuda:0,cuda:1."
+)
+BENCH = (
+    click.option("--pairs", callback=words, help="teacher:student,... (default: two)."),
+    click.option("--cohorts", callback=words, help="Students side by side (default: 1,8)."),
+    click.option("--precision", callback=words, help="fp32,bf16 (default: what is fast here)."),
+    click.option("--teacher", callback=words, help="live,bank (default: live)."),
+    click.option(
+        "--reference/--no-reference", default=True, help="The usual loop beside every case."
+    ),
+    DATA,
+    click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+    click.option("--repeats", type=int, default=3, show_default=True, help="Rounds of all cases."),
+    click.option(
+        "--seconds",
+        type=click.FloatRange(0, 3600),
+        default=2.5,
+        show_default=True,
+        help="A measured block's length; two steps at least.",
+    ),
+    click.option(
+        "--json",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write JSON too; - prints it alone on stdout.",
+    ),
+)
+
+
+def bench_options(command: Command) -> Command:
+    for option in reversed(BENCH):
+        command = option(command)
+    return command
+
+
+IMPORT = (
+    click.argument("path", type=click.Path(path_type=Path)),
+    click.option("--network", required=True, help="resnet56, wrn_40_2, ...: what the file holds."),
+    click.option(
+        "--expect", type=float, metavar="TOP1", help="Its accuracy in percent, if you know better."
+    ),
+    click.option(
+        "--profile", default="paper", show_default=True, help="Its MLflow experiment: paper, quick."
+    ),
+    DATA,
+    RUNS_DIR,
+    DEVICE,
+)
+
+
+def import_options(command: Command) -> Command:
+    for option in reversed(IMPORT):
+        command = option(command)
+    return command
