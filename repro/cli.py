@@ -231,7 +231,7 @@ def sync(runs_dir: Path) -> None:
     """Make MLflow equal to the records."""
     from repro import output
 
-    output.sync(console(), runs_dir)
+    sys.exit(output.sync(console(), runs_dir))
 
 
 @main.command()

@@ -31,7 +31,9 @@ from repro.execute.local import local
 from repro.execute.worker import WORKERS_LOCK
 from repro.files import cannot_write, make_directory
 from repro.grid import Choice, expand
+from repro.leases import Leases
 from repro.limits import Limits, OutOfTime
+from repro.live import Live, open_mirror
 from repro.plan import Cohort, TeacherChoice, Wave, epochs_left, largest_first, plan
 from repro.profiles import Profile, profile_named
 from repro.progress import TerminalProgress
@@ -198,15 +200,14 @@ def _train(
     return bool(runtime.broken)
 
 
-def tracker_of(runs_dir: Path, say: Callable[[str], None]) -> AbstractContextManager[Tracker]:
+def tracker_of(
+    runs_dir: Path, say: Callable[[str], None], leases: Leases | None = None
+) -> AbstractContextManager[Tracker]:
     """MLflow's, live; where MLflow is not installed, none: the records hold everything."""
     if find_spec("mlflow") is None:
         say("mlflow is not installed: records only; `repro sync` adds them where it is")
         return nullcontext(RecordsOnly())
-    from repro.live import Live  # seconds: a finished grid goes without
-    from repro.tracking import Mirror
-
-    return Live(Mirror(runs_dir), say)
+    return Live(lambda: open_mirror(runs_dir, leases), say)
 
 
 def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Dataset]:

@@ -173,7 +173,7 @@ class Leases:
                 return None
             raise
         faults.point("lease taken")
-        tidy(directory)
+        tidy(directory, purpose)
         return Lease(directory, directory / LEASE / name, lock, purpose)
 
     def _made(self, stage: Path, purpose: Purpose) -> int:
@@ -253,9 +253,9 @@ def evict(directory: Path, stage: Path) -> None:
         (directory / LEASE).rmdir()
 
 
-def tidy(directory: Path) -> None:
+def tidy(directory: Path, purpose: Purpose) -> None:
     """Remove what processes that were killed have left beside the lease."""
     for path in (*directory.glob(f".{LEASE}.*"), *directory.glob(".gone.*")):
         shutil.rmtree(path, ignore_errors=True)
-    for path in directory.glob(".*.tmp"):
+    for path in directory.glob(".*.tmp") if purpose == "training" else ():  # else it may be in use
         path.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,6 @@ from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
 from repro.files import make_directory
 from repro.grid import GRIDS, expand
-from repro.launch import sole_launcher
 from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
@@ -26,6 +26,12 @@ from repro.spec import key
 from repro.tracking import load_results, open_store, sync_records, tracking_uri, write_summary
 
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
+OUTCOMES = {
+    "written": "runs brought up to date",
+    "right": "right already",
+    "held": "held by a process that trains them",
+    "damaged": "damaged",
+}
 
 
 def tables(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
@@ -142,12 +148,17 @@ def load_script(path: Path) -> ModuleType:
     return module
 
 
-def sync(console: Console, runs_dir: Path) -> None:
-    """Bring MLflow up to date with every record of ``runs_dir``, while no launcher writes there."""
-    with sole_launcher(runs_dir):
-        synced = list(sync_records(Records(runs_dir), runs_dir))
-    wrote = [record.key for record, changed in synced if changed]
-    console.print(f"{len(wrote)} runs brought up to date in {tracking_uri(runs_dir)}")
+def sync(console: Console, runs_dir: Path) -> int:
+    """Make MLflow equal to every record of ``runs_dir``. Returns the exit code: 0, or 1 where
+    records are damaged."""
+    counts: Counter[str] = Counter()
+    for synced in sync_records(Records(runs_dir), runs_dir):
+        counts[synced.outcome] += 1
+        if synced.outcome == "damaged":
+            console.print(f"damaged: {synced.reason}", highlight=False, markup=False)
+    said = ", ".join(f"{counts[outcome]} {words}" for outcome, words in OUTCOMES.items())
+    console.print(f"{tracking_uri(runs_dir)}: {said}", highlight=False)
+    return 1 if counts["damaged"] else 0
 
 
 def ui(console: Console, runs_dir: Path, port: int) -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from repro import launch, losses, output
+from repro import launch, losses
 from repro.errors import UserError
 from repro.jobs import run_tags
 from repro.records import Record, Status, now_ms
@@ -63,11 +62,6 @@ def test_runs_of_a_killed_launcher_are_closed_by_the_next(with_teacher: Path) ->
     status = other.status()
     assert status
     assert (status.state, status.reason) == ("STOPPED", "was killed")
-
-
-def test_sync_waits_for_the_launcher(runs_dir: Path) -> None:
-    with launch.sole_launcher(runs_dir), pytest.raises(UserError, match="is training in"):
-        output.sync(Console(), runs_dir)
 
 
 def test_a_second_launcher_on_one_directory_is_refused(runs_dir: Path) -> None:
