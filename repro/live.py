@@ -19,6 +19,7 @@ PAUSE_SECONDS = 60.0  # without MLflow after it failed
 LOCKED_SECONDS = 5.0  # the same where a database was locked, for which MLflow has waited 20 s
 STUCK_SECONDS = 30.0  # the client gives a dead server up after 2 tries of 10 s and a pause
 INTERRUPTED_SECONDS = 2.0  # for everything after a signal: who sent it waits for the end
+REASON_CHARACTERS = 500  # a server may answer with a page
 # A call takes 4 ms for one epoch of a student and 12 ms for ten (sqlite), and where two cores train
 # this thread takes its time from them: short epochs share a call.
 PERIOD_SECONDS = 2.0
@@ -64,7 +65,7 @@ class Resilient:
         pause = LOCKED_SECONDS if "database is locked" in str(error) else PAUSE_SECONDS
         self.resume_at = time.monotonic() + pause
         if not self.failed:
-            reason = str(error).partition("\n")[0] or type(error).__name__
+            reason = str(error).partition("\n")[0][:REASON_CHARACTERS] or type(error).__name__
             self.say(f"MLflow: {reason}; training goes on, `repro sync` adds what is missing")
         self.failed = True
 

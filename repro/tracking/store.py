@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
 # Seven retries with growing pauses keep one call to a dead server busy for over a minute.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
@@ -21,6 +22,7 @@ from repro.errors import UserError
 from repro.files import cannot_write, make_directory
 
 TrackingError = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)
+REASON = 500  # characters of an error: its cause comes last
 NAME = re.compile(r"[^/\\\x00-\x1f]+")  # of an experiment; it names a directory of artifacts, too
 
 
@@ -115,8 +117,8 @@ def artifacts_uri(runs_dir: Path, name: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an error, or its name where it has no words."""
-    return str(error).partition("\n")[0] or type(error).__name__
+    """The first line of an error, or its name where it has no words; a server may send a page."""
+    return str(error).partition("\n")[0][:REASON] or type(error).__name__
 
 
 def locked(error: BaseException) -> bool:

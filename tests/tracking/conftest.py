@@ -1,11 +1,14 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from repro import live
 from repro.records import Records
 from repro.tracking import sync_records
 from tests import tiny
+from tests.tracking import down
 from tests.tracking.mirror import COMMIT, KD, RUNS
 
 
@@ -39,3 +42,17 @@ def mirrored(
     for _ in sync_records(Records(directory), directory):
         pass
     return Records(directory)
+
+
+@pytest.fixture(scope="package")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of training ``down.RUN`` without MLflow."""
+    directory = tmp_path_factory.mktemp("alone")
+    tiny.train((down.RUN,), directory)
+    return tiny.results((down.RUN,), directory)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow is brought up to date a hundred times a second."""
+    monkeypatch.setattr(live, "PERIOD_SECONDS", 0.01)

@@ -50,11 +50,6 @@ def wait_for(done: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "PERIOD_SECONDS", 0.01)
-
-
-@pytest.fixture
 def at_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread does nothing before it is closed."""
     monkeypatch.setattr(live, "PERIOD_SECONDS", 1e6)
