@@ -49,14 +49,15 @@ def beyond_mending(wanted: Wanted, seen: Seen) -> list[str]:
 
     For a run that nobody trains: until an interrupted one has caught up, it may be behind.
     """
-    status, stored = wanted.status, dict(seen.top1)
+    status, stored, final = wanted.status, dict(seen.top1), dict(wanted.status.final)
     reasons = {
         "of another training": seen.started_ms != status.started_ms,
         "complete, the record is not": seen.complete and status.state != "FINISHED",
         "an epoch twice": len(stored) < len(seen.top1),
         "other accuracies": differ(wanted.top1, stored),
         "epochs that the record lacks": bool(stored.keys() - wanted.top1.keys()),
-        "other final metrics": differ(dict(status.final), seen.final),
+        "other final metrics": differ(final, seen.final),
+        "a part of the final metrics": bool(seen.final) and bool(final.keys() - seen.final.keys()),
     }
     return [words for words, found in reasons.items() if found]
 

@@ -86,6 +86,7 @@ class Mirror:
         wrote = self.log_epochs(record, stored)
         if wrote is None:
             self.delete(record, stored.run_id)
+            del self.stored[record.key]
             return self.add_new(record, status)
         return self.log_status(record, stored, status) or wrote or new
 
@@ -240,7 +241,7 @@ def seen_of(client: MlflowClient, run: Run, *, full: bool) -> Seen:
         tags=tags,
         final={name: value for name, value in metrics.items() if name.startswith("final/")},
         top1=[(metric.step, metric.value) for metric in history],
-        artifacts=artifacts_at(client, run) if full and info.status == "FINISHED" else {},
+        artifacts=artifacts_at(client, run) if full else {},
     )
 
 
