@@ -50,6 +50,7 @@ RUNS_DIR = click.option(
     show_default="runs/ of the checkout",
     help="Holds mlflow.db, artifacts and records.",
 )
+FOUND = click.Path(path_type=Path, exists=True)
 PROFILE = click.option(
     "--profile", default="auto", show_default=True, help="paper, quick, demo or auto."
 )
@@ -226,12 +227,16 @@ def methods(measure: bool) -> None:
 
 
 @main.command()
+@click.argument("sources", nargs=-1, metavar="[DIR]...", type=FOUND)
 @RUNS_DIR
-def sync(runs_dir: Path) -> None:
-    """Make MLflow equal to the records."""
+def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
+    """Make MLflow equal to the records, after taking in those of each DIR.
+
+    DIR: another runs directory, records or an archive of them, as of a node without network.
+    """
     from repro import output
 
-    sys.exit(output.sync(console(), runs_dir))
+    sys.exit(output.sync(console(), runs_dir, sources))
 
 
 @main.command()

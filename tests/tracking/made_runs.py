@@ -78,7 +78,7 @@ def measure(count: int) -> None:
         records = make_all(runs_dir, count, kilobytes=KILOBYTES)
         for words in ("first", "second"):
             began = time.perf_counter()
-            outcomes = [outcome for _, outcome in sync_records(records, runs_dir)]
+            outcomes = [synced.outcome for synced in sync_records(records, runs_dir)]
             seconds = time.perf_counter() - began
             print(f"{words} sync of {count} runs: {seconds:.1f} s, {set(outcomes)}")
 
