@@ -11,6 +11,7 @@ from repro.errors import UserError
 from repro.options import (
     DATA,
     DEVICE,
+    FOUND,
     IMPORTED,
     PROFILE,
     RUNS_DIR,
@@ -219,12 +220,16 @@ def methods(measure: bool) -> None:
 
 
 @main.command()
+@click.argument("sources", nargs=-1, metavar="[DIR]...", type=FOUND)
 @RUNS_DIR
-def sync(runs_dir: Path) -> None:
-    """Make MLflow equal to the records."""
+def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
+    """Make MLflow equal to the records, after taking in those of each DIR.
+
+    DIR: another runs directory, records or an archive of them, as of a node without network.
+    """
     from repro import output
 
-    output.sync(console(), runs_dir)
+    sys.exit(output.sync(console(), runs_dir, sources))
 
 
 @main.command()

@@ -28,8 +28,9 @@ from repro.estimate import (
 from repro.execute.inline import inline
 from repro.execute.local import local
 from repro.grid import Choice, expand
-from repro.leases import stage_of
+from repro.leases import Leases, stage_of
 from repro.limits import Limits, OutOfTime
+from repro.live import Live, open_mirror
 from repro.plan import Cohort, TeacherChoice, Wave, epochs_left, largest_first, plan
 from repro.profiles import Profile, profile_named
 from repro.progress import TerminalProgress
@@ -165,14 +166,14 @@ def _train(
     """Train the waves; True where a cohort ended by an error."""
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
-    bars = TerminalProgress(console, len(cohorts))
+    bars, leases = TerminalProgress(console, len(cohorts)), Leases()
     with ExitStack() as stack:
         progress = stack.enter_context(bars)
         runtime = Runtime(
             runs_dir=request.runs_dir,
             data_dir=request.data_dir,
             device=devices[0],
-            tracker=stack.enter_context(tracker_of(request.runs_dir, progress.line)),
+            tracker=stack.enter_context(tracker_of(request.runs_dir, progress.line, leases)),
             progress=progress,
             tags={"profile": profile.name, "grid": request.grid},
             tick=limits.tick,
@@ -182,6 +183,7 @@ def _train(
             engine=request.engine,
             speed=machine_speed(Records(request.runs_dir), devices[0]),
             teacher=request.teacher,
+            leases=leases,
         )
         close_stale(runtime)
         try:
@@ -195,15 +197,14 @@ def _train(
     return bool(runtime.broken)
 
 
-def tracker_of(runs_dir: Path, say: Callable[[str], None]) -> AbstractContextManager[Tracker]:
+def tracker_of(
+    runs_dir: Path, say: Callable[[str], None], leases: Leases | None = None
+) -> AbstractContextManager[Tracker]:
     """MLflow's, live; where MLflow is not installed, none: the records hold everything."""
     if find_spec("mlflow") is None:
         say("mlflow is not installed: records only; `repro sync` adds them where it is")
         return nullcontext(RecordsOnly())
-    from repro.live import Live  # seconds: a finished grid goes without
-    from repro.tracking import Mirror
-
-    return Live(Mirror(runs_dir), say)
+    return Live(lambda: open_mirror(runs_dir, leases), say)
 
 
 def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Dataset]:

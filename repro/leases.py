@@ -173,7 +173,7 @@ class Leases:
                 return None  # another one has it, or cleared ours away as it had it
             raise
         faults.point("lease taken", directory)
-        tidy(directory)
+        tidy(directory, purpose)
         return Lease(directory, directory / LEASE / name, lock, purpose)
 
     def _made(self, stage: Path, purpose: Purpose) -> int:
@@ -259,11 +259,11 @@ def _remove(directory: Path, made: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def tidy(directory: Path) -> None:
+def tidy(directory: Path, purpose: Purpose) -> None:
     """Remove what processes that were killed have left beside the lease."""
     for path in directory.glob(f".{LEASE}.*"):
         _remove(directory, path)
     for path in directory.glob(".gone.*"):
         shutil.rmtree(path, ignore_errors=True)
-    for path in directory.glob(".*.tmp"):
+    for path in directory.glob(".*.tmp") if purpose == "training" else ():  # else it may be in use
         path.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ RUNS_DIR = click.option(
     show_default="runs/ of the checkout",
     help="Holds mlflow.db, artifacts and records.",
 )
+FOUND = click.Path(path_type=Path, exists=True)
 PROFILE = click.option(
     "--profile", default="auto", show_default=True, help="paper, quick, demo or auto."
 )

@@ -4,9 +4,12 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -19,6 +22,8 @@ from repro.errors import UserError, choose
 from repro.files import make_directory
 from repro.grid import GRIDS, expand
 from repro.imported import imported_teachers
+from repro.intake import take_in
+from repro.leases import Leases
 from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
@@ -26,6 +31,20 @@ from repro.spec import Run, key
 from repro.tracking import load_results, open_store, sync_records, tracking_uri, write_summary
 
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
+HELD = "held by a process that trains them"
+SYNCED = {
+    "written": "runs brought up to date",
+    "right": "right already",
+    "held": HELD,
+    "damaged": "damaged",
+}
+TAKEN = {
+    "new": "runs taken in",
+    "further": "put in the place of ones that were less far (now in replaced/)",
+    "known": "known already",
+    "held": HELD,
+    "damaged": "damaged",
+}
 
 
 def tables(
@@ -165,11 +184,30 @@ def load_script(path: Path) -> ModuleType:
     return module
 
 
-def sync(console: Console, runs_dir: Path) -> None:
-    """Bring MLflow up to date with every record of ``runs_dir``, while no launcher writes there."""
-    synced = list(sync_records(Records(runs_dir), runs_dir))
-    wrote = [record.key for record, changed in synced if changed]
-    console.print(f"{len(wrote)} runs brought up to date in {tracking_uri(runs_dir)}")
+def sync(console: Console, runs_dir: Path, sources: Iterable[Path] = ()) -> int:
+    """Take in other machines' results, then make MLflow equal to every record of ``runs_dir``.
+
+    Returns the exit code: 0, or 1 where records are damaged.
+    """
+    leases, damaged = Leases(), 0
+    say = partial(console.print, highlight=False, markup=False)
+    for source in sources:
+        intake = take_in(source, runs_dir, leases)
+        for line in intake.lines:
+            say(line)
+        say(f"{source}: {counted(intake.counts, TAKEN)}")
+        damaged += intake.counts["damaged"]
+    counts: Counter[str] = Counter()
+    for synced in sync_records(Records(runs_dir), runs_dir, leases):
+        counts[synced.outcome] += 1
+        if synced.outcome == "damaged":
+            say(f"damaged: {synced.reason}")
+    say(f"{tracking_uri(runs_dir)}: {counted(counts, SYNCED)}")
+    return 1 if damaged or counts["damaged"] else 0
+
+
+def counted(counts: Mapping[Any, int], words: dict[str, str]) -> str:
+    return ", ".join(f"{counts.get(outcome, 0)} {word}" for outcome, word in words.items())
 
 
 def ui(console: Console, runs_dir: Path, port: int) -> None:

@@ -99,14 +99,14 @@ KEEPING = (
     # tracking
     Mutant(
         "tracking: epochs are logged again after a resume",
-        "repro/tracking.py",
-        '[entry for entry in entries if entry["epoch"] >= stored.epochs]',
+        "repro/tracking/mirror.py",
+        '[entry for entry in entries if entry["epoch"] not in stored.top1]',
         "entries",
         "tests/tracking -k again",
     ),
     Mutant(
         "tracking: unfinished runs are results",
-        "repro/tracking.py",
+        "repro/tracking/results.py",
         "\"tags.complete = 'true'\"",
         "\"tags.key != ''\"",
         "tests/tracking -k unfinished",
@@ -134,7 +134,7 @@ KEEPING = (
     ),
     Mutant(
         "tracking: after an error what was known is still believed",
-        "repro/tracking.py",
+        "repro/tracking/mirror.py",
         "            self.stored.pop(record.key, None)",
         "            pass",
         "tests/tracking/test_asks_little.py",

@@ -91,8 +91,11 @@ def test_the_walk_sees_the_whole_suite() -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("mlflow", {"repro.tracking"}),
-        ("sqlalchemy", {"repro.tracking"}),
+        (
+            "mlflow",
+            {f"repro.tracking.{m}" for m in ("checks", "entries", "mirror", "results", "store")},
+        ),
+        ("sqlalchemy", {"repro.tracking.store"}),
         ("click", {"repro.cli", "repro.options"}),
         ("ray", set()),
         ("submitit", set()),

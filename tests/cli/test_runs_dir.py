@@ -47,7 +47,7 @@ def test_a_runs_directory_that_cannot_be_written_is_told(
     assert files(runs_dir) == before
 
 
-@pytest.mark.parametrize("command", ["run demo", "tables", "figures demo", "sync", "ui"])
+@pytest.mark.parametrize("command", ["tables", "figures demo", "sync", "ui"])
 def test_a_database_that_is_none_is_told_and_kept(command: str, tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     database.write_bytes(b"garbage" * 1000)

@@ -47,7 +47,8 @@ def test_without_mlflow_records_are_written_and_sync_adds_them(
     assert "mlflow is not installed: records only" in ran.output
     assert states(with_teacher) == ["FINISHED"] * 6
     assert load_results(with_teacher).empty
-    assert [wrote for _, wrote in sync_records(Records(with_teacher), with_teacher)] == [True] * 6
+    synced = sync_records(Records(with_teacher), with_teacher)
+    assert [one.outcome for one in synced] == ["written"] * 6
     assert set(load_results(with_teacher)["key"]) == {key(run) for run in GRID}
 
 

@@ -1,12 +1,16 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.tracking._tracking_service import utils
 
+from repro import live
 from repro.records import Records
 from repro.tracking import sync_records
 from tests import tiny
-from tests.tracking.mirror import COMMIT, KD, RUNS
+from tests.tracking import down
+from tests.tracking.mirror import COMMIT, KD, RUNS, sync
 
 
 @pytest.fixture(scope="package")
@@ -39,3 +43,28 @@ def mirrored(
     for _ in sync_records(Records(directory), directory):
         pass
     return Records(directory)
+
+
+@pytest.fixture(scope="package")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of training ``down.RUN`` without MLflow."""
+    directory = tmp_path_factory.mktemp("alone")
+    tiny.train((down.RUN,), directory)
+    return tiny.results((down.RUN,), directory)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow is brought up to date a hundred times a second."""
+    monkeypatch.setattr(live, "PERIOD_SECONDS", 0.01)
+
+
+@pytest.fixture
+def synced(mirrored: Records, tmp_path: Path) -> Records:
+    """Finished runs of which MLflow knows everything, in a directory of their own."""
+    directory = tmp_path / "runs"
+    shutil.copytree(mirrored.runs_dir, directory)
+    utils._artifact_repos_cache.clear()  # by run id: as in another process
+    records = Records(directory)
+    assert sync(records) == ["right"] * 3
+    return records

@@ -38,8 +38,8 @@ def rows(records: Records) -> list[tuple[Any, ...]]:
     return found
 
 
-def sync(records: Records) -> list[bool]:
-    return [wrote for _, wrote in sync_records(records, records.runs_dir)]
+def sync(records: Records) -> list[str]:
+    return [synced.outcome for synced in sync_records(records, records.runs_dir)]
 
 
 def shorten(record: Record, epochs: int, state: str = "RUNNING") -> None:

@@ -39,7 +39,7 @@ def gone(_record: Record) -> None:
 
 
 def tracker(fake: Fake, lines: list[str] | None = None) -> Live:
-    return Live(fake, ([] if lines is None else lines).append)  # type: ignore[arg-type]
+    return Live(lambda: fake, ([] if lines is None else lines).append)
 
 
 def wait_for(done: Callable[[], bool]) -> None:
@@ -47,11 +47,6 @@ def wait_for(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.002)
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "PERIOD_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class Unreachable:
 def test_a_failing_store_does_not_stop_training_and_is_told_once(trained: Path) -> None:
     lines: list[str] = []
     errors = (MlflowException("gone\nmore"), SQLAlchemyError("locked"), OSError("no route"))
-    tracker = Resilient(Unreachable(*errors), lines.append)  # type: ignore[arg-type]
+    tracker = Resilient(lambda: Unreachable(*errors), lines.append)
     for _ in errors:
         tracker.update(record_of(Records(trained)))
     assert lines == ["MLflow: gone; training goes on, `repro sync` adds what is missing"]
@@ -76,12 +76,12 @@ def test_a_failing_store_does_not_stop_training_and_is_told_once(trained: Path) 
 
 def test_an_error_without_words_is_told_by_its_name(trained: Path) -> None:
     lines: list[str] = []
-    tracker = Resilient(Unreachable(TimeoutError()), lines.append)  # type: ignore[arg-type]
+    tracker = Resilient(lambda: Unreachable(TimeoutError()), lines.append)
     assert not tracker.update(record_of(Records(trained)))
     assert lines == ["MLflow: TimeoutError; training goes on, `repro sync` adds what is missing"]
 
 
 def test_what_is_no_fault_of_the_store_is_not_hidden(trained: Path) -> None:
-    tracker = Resilient(Unreachable(UserError("damaged")), print)  # type: ignore[arg-type]
+    tracker = Resilient(lambda: Unreachable(UserError("damaged")), print)
     with pytest.raises(UserError, match="damaged"):
         tracker.update(record_of(Records(trained)))

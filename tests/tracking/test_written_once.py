@@ -12,10 +12,10 @@ from tests.tracking.mirror import record_of, rows, shorten, stored, sync
 
 def test_a_second_sync_writes_nothing(records: Records) -> None:
     mirror = Mirror(records.runs_dir)
-    assert [mirror.update(record) for record in records] == [True] * 3
+    assert [mirror.update(record) for record in records] == ["written"] * 3
     before = rows(records)
-    assert [mirror.update(record) for record in records] == [False] * 3
-    assert sync(records) == [False] * 3  # as in a new process
+    assert [mirror.update(record) for record in records] == ["right"] * 3
+    assert sync(records) == ["right"] * 3  # as in a new process
     assert rows(records) == before
 
 
@@ -27,7 +27,7 @@ def test_epochs_are_logged_as_they_come(records: Records) -> None:
     seen = []
     for entry in entries:
         record.append(entry)
-        assert mirror.update(record)
+        assert mirror.update(record) == "written"
         seen.append(sum(name == "test/top1" for _, name, *_ in rows(records)))
         assert stored(records).info.status == "RUNNING"
     assert seen == [1, 2, 3]

@@ -1,0 +1,31 @@
+"""MLflow as a view of the records: live logging, sync and results. The only user of mlflow."""
+
+from repro.tracking.checks import Synced, check_records, sync_records
+from repro.tracking.mirror import Mirror, Outcome
+from repro.tracking.results import load_results, write_summary
+from repro.tracking.store import (
+    TrackingError,
+    experiment_id,
+    locked,
+    open_store,
+    reason_of,
+    refused,
+    tracking_uri,
+)
+
+__all__ = [
+    "Mirror",
+    "Outcome",
+    "Synced",
+    "TrackingError",
+    "check_records",
+    "experiment_id",
+    "load_results",
+    "locked",
+    "open_store",
+    "reason_of",
+    "refused",
+    "sync_records",
+    "tracking_uri",
+    "write_summary",
+]

@@ -1,0 +1,214 @@
+"""``repro sync``: every record beside all that MLflow holds of it, and what differs mended."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, RunTag
+
+from repro import view
+from repro.collector import without_collector
+from repro.differences import Seen, Wanted, beyond_mending, missing
+from repro.errors import UserError
+from repro.leases import Leases, stage_of
+from repro.records import Record, Status
+from repro.tracking.entries import durable, ids_of, wanted_of
+from repro.tracking.mirror import Mirror, Outcome, active, seen_of, stored_of
+from repro.tracking.moved import moved
+from repro.tracking.store import (
+    TrackingError,
+    checked,
+    read_store,
+    reason_of,
+    refused,
+    tracking_uri,
+)
+
+BROKEN = (UserError, KeyError, TypeError, ValueError, AttributeError)  # what a record may raise
+
+
+@dataclass(frozen=True)
+class Synced:
+    """How the sync of a record ended; ``reason``: what is damaged."""
+
+    record: Record
+    outcome: Literal["written", "right", "held", "damaged"]
+    reason: str = ""
+
+
+def sync_records(
+    records: Iterable[Record], runs_dir: Path, leases: Leases | None = None
+) -> Iterator[Synced]:
+    """Make MLflow equal to the records; what is right already is not written.
+
+    What another process holds is left to it, and a damaged record stops no other one. Raises
+    UserError where MLflow cannot be reached.
+    """
+    records, mirror = list(records), Mirror(runs_dir, leases)
+    with told(mirror.uri):
+        known = runs_by_key(mirror.client, records)
+        for record in records:
+            mend = partial(make_equal, mirror, known.get(record.key, []))
+            yield apart(record, partial(mirror.under_lease, record, "sync", mend))
+
+
+def check_records(
+    records: Iterable[Record], runs_dir: Path, leases: Leases | None = None
+) -> list[tuple[Record, str]]:
+    """What a sync would change: (record, what differs in words). Writes nothing.
+
+    Runs in training are left out. Raises as ``sync_records``.
+    """
+    leases, records, found = leases or Leases(), list(records), []
+    uri = tracking_uri(runs_dir)
+    with told(uri):
+        client = read_store(runs_dir)
+        known = runs_by_key(client, records) if client else {}
+        old = moved(runs_dir) if client else []
+        for record in records:
+            stage = stage_of(record.directory)
+            if stage and not leases.dead(stage):
+                continue
+            words: list[str] = []
+            runs = known.get(record.key, [])
+            compare = partial(_compare, client, record, runs=runs, old=old, words=words)
+            ended = apart(record, partial(compare, uri=uri))
+            words += [ended.reason] if ended.reason else []
+            found += [(record, "; ".join(words))] if words else []
+    return found
+
+
+def apart(record: Record, work: Callable[[], Outcome]) -> Synced:
+    """What is wrong with this record alone is told of it; what MLflow fails at is raised."""
+    try:
+        return Synced(record, work())
+    except TrackingError as error:
+        file = getattr(error, "filename", None)
+        of_record = file is not None and Path(file).is_relative_to(record.directory)
+        if not refused(error) and not of_record:
+            raise
+        return Synced(record, "damaged", reason_of(error))
+    except UserError as error:
+        return Synced(record, "damaged", reason_of(error))
+    except BROKEN as error:
+        reason = f"{record.directory} holds something else than expected: {error!r}"
+        return Synced(record, "damaged", reason)
+
+
+@contextmanager
+def told(uri: str) -> Iterator[None]:
+    """What MLflow fails at, as one line for the user."""
+    try:
+        yield
+    except TrackingError as error:
+        raise UserError(
+            f"MLflow at {uri}: {reason_of(error)}; nothing is lost, the records hold everything: "
+            "give the same command again when it answers"
+        ) from error
+
+
+def runs_by_key(client: MlflowClient, records: Iterable[Record]) -> dict[str, list[Run]]:
+    """The active runs of the records' experiments, in a few calls for all of them."""
+    names = {name for record in records if (name := _experiment(record))}
+    found: dict[str, list[Run]] = {}
+    experiments = [e for name in sorted(names) if (e := client.get_experiment_by_name(name))]
+    ids, token = [e.experiment_id for e in experiments], None
+    while ids:
+        with without_collector():
+            page = client.search_runs(ids, max_results=1000, page_token=token)
+        for run in page:
+            found.setdefault(run.data.tags.get("key", ""), []).append(run)
+        token = page.token
+        if not token:
+            break
+    return found
+
+
+def _experiment(record: Record) -> str:
+    """The name; "" where the record is damaged, which is told when its turn comes."""
+    with suppress(*BROKEN):
+        return checked(view.experiment_name(record.tags()))
+    return ""
+
+
+def make_equal(mirror: Mirror, runs: Sequence[Run], record: Record, status: Status) -> bool:
+    """Mend what differs; False where nothing did. What cannot be mended is deleted and made anew,
+    and so are further runs of the same key."""
+    mirror.stored.pop(record.key, None)
+    wanted = wanted_of(record, status)
+    run, others = chosen(mirror.client, mirror.uri, record, status, runs)
+    for other in others:
+        mirror.delete(record, other.info.run_id)
+    seen = seen_of(mirror.client, run, full=True) if run else None
+    if run and seen and beyond_mending(wanted, seen):
+        mirror.delete(record, run.info.run_id)
+        run = None
+    if not run or not seen:
+        return mirror.add_new(record, status)
+    mirror.remember(record, run.info.run_id)
+    if not missing(wanted, seen):
+        return bool(others)
+    _add_missing(mirror, record, status, wanted, seen)
+    return True
+
+
+def _add_missing(
+    mirror: Mirror, record: Record, status: Status, wanted: Wanted, seen: Seen
+) -> None:
+    if not seen.described:
+        mirror.describe(record, seen.run_id)
+    stored = mirror.stored[record.key] = stored_of(seen)
+    mirror.log_epochs(record, stored)
+    if any(seen.tags.get(name) != value for name, value in wanted.tags.items()):
+        with durable(record, "tags logged"):
+            tags = [RunTag(name, value) for name, value in wanted.tags.items()]
+            mirror.client.log_batch(seen.run_id, tags=tags)
+    mirror.log_status(record, stored, status)
+
+
+def chosen(
+    client: MlflowClient, uri: str, record: Record, status: Status, runs: Sequence[Run]
+) -> tuple[Run | None, list[Run]]:
+    """The run to keep, one of this training before others, the one that the record names before
+    its like; and the rest."""
+    named = ids_of(record).get(uri)
+    known = {run.info.run_id: run for run in runs}
+    if named and named not in known and (found := active(client, named)):
+        known[named] = found
+
+    def rank(run: Run) -> tuple[bool, bool, bool]:
+        mine = run.info.start_time == status.started_ms
+        return mine, run.info.run_id == named, run.data.tags.get("complete") == "true"
+
+    ranked = sorted(known.values(), key=rank, reverse=True)
+    return (ranked[0], ranked[1:]) if ranked else (None, [])
+
+
+def _compare(
+    client: MlflowClient | None,
+    record: Record,
+    *,
+    uri: str,
+    runs: Sequence[Run],
+    old: Sequence[str],
+    words: list[str],
+) -> Outcome:
+    """Add to ``words`` what differs. ``old``: addresses that a moved directory had."""
+    status = record.status()
+    if status is None:
+        return "right"
+    wanted = wanted_of(record, status)
+    run, others = chosen(client, uri, record, status, runs) if client else (None, [])
+    if client is None or run is None:
+        words.append("not in MLflow")
+        return "right"
+    seen = seen_of(client, run, full=True)
+    words += [f"{1 + len(others)} runs of this key in MLflow"] if others else []
+    words += beyond_mending(wanted, seen) or missing(wanted, seen)
+    places = [place for place in old if run.info.artifact_uri.startswith(f"{place}/")]
+    words += [f"its artifacts are looked for in {place}" for place in places]
+    return "right"

@@ -1,0 +1,116 @@
+"""A server down, slow or refusing: training goes on with the same results, a sync heals."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from repro import live
+from repro.errors import UserError
+from repro.limits import Interrupted
+from repro.live import Live, open_mirror
+from repro.tracking import load_results
+from tests import tiny
+from tests.tracking.down import RUN, check, heal, synced, train
+from tests.tracking.server import Server, serving
+
+pytestmark = pytest.mark.usefixtures("often")
+
+
+@pytest.fixture(scope="module")
+def one_server(store_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "mlflow.db").write_bytes(store_template.read_bytes())
+    with serving(folder / "mlflow.db", folder / "artifacts") as server:
+        yield server
+
+
+@pytest.fixture
+def server(one_server: Server, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The one that MLFLOW_TRACKING_URI names; well-behaved, and without runs of other tests."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", one_server.uri)
+    one_server.status, one_server.seconds = "", 0.0
+    one_server.before = lambda _number: None
+    results = load_results(runs_dir)
+    for run_id in results["run_id"]:
+        MlflowClient(one_server.uri).delete_run(run_id)
+    one_server.asked = 0
+    return one_server
+
+
+@pytest.mark.usefixtures("server")
+def test_a_server_that_is_down(
+    runs_dir: Path, alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+        check(runs_dir, alone, train(runs_dir), "Connection refused")
+        with pytest.raises(UserError, match=r"MLflow at http://127.0.0.1:1: .*nothing is lost"):
+            synced(runs_dir)
+    heal(runs_dir)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("500 Internal Server Error", "too many 500 error responses"),
+        ("403 Forbidden", "failed with error code 403"),
+    ],
+)
+@pytest.mark.parametrize("at", [1, 9])
+def test_a_server_that_refuses_from_the_start_or_in_the_middle(
+    server: Server, runs_dir: Path, alone: dict[str, Any], status: str, words: str, at: int
+) -> None:
+    server.before = lambda number: setattr(server, "status", status if number >= at else "")
+    check(runs_dir, alone, train(runs_dir), words)
+    server.before = lambda _number: None
+    server.status = ""
+    heal(runs_dir)
+
+
+def test_a_server_that_comes_back_is_used_again(
+    server: Server, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PAUSE_SECONDS", 0.05)
+    down = "503 Service Unavailable"
+    server.before = lambda number: setattr(server, "status", down if number < 3 else "")
+    assert len(train(runs_dir)) == 1
+    assert synced(runs_dir) == ["right"]
+
+
+def test_training_does_not_wait_for_a_slow_server(
+    server: Server, runs_dir: Path, alone: dict[str, Any]
+) -> None:
+    server.seconds = 0.1
+    lines: list[str] = []
+    began = time.monotonic()
+    with Live(lambda: open_mirror(runs_dir), lines.append) as tracker:
+        tiny.train((RUN,), runs_dir, tracker=tracker)
+        asked = server.asked
+    assert asked < 0.5 * server.asked  # the rest came after training
+    assert time.monotonic() - began > 1
+    assert lines == []
+    assert tiny.results((RUN,), runs_dir) == alone
+    assert synced(runs_dir) == ["right"]
+
+
+def test_after_a_signal_a_server_that_hangs_gets_two_seconds(
+    server: Server, runs_dir: Path
+) -> None:
+    answer = threading.Event()
+    server.before = lambda _number: answer.wait(20)
+    lines: list[str] = []
+    tracker = Live(lambda: open_mirror(runs_dir), lines.append)
+    tiny.train((RUN,), runs_dir, tracker=tracker)
+    began = time.monotonic()
+    tracker.__exit__(Interrupted, Interrupted(15), None)
+    assert time.monotonic() - began < live.INTERRUPTED_SECONDS + 0.5
+    assert lines == ["MLflow: no time for the rest; `repro sync` adds it"]
+    answer.set()
+    tracker.thread.join(30)
+    assert not tracker.thread.is_alive()
+    assert synced(runs_dir) == ["right"]
