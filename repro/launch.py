@@ -27,6 +27,7 @@ from repro.estimate import (
 )
 from repro.execute.inline import inline
 from repro.execute.local import local
+from repro.files import make_directory
 from repro.grid import Choice, expand
 from repro.leases import Leases, stage_of
 from repro.limits import Limits, OutOfTime
@@ -164,6 +165,7 @@ def _train(
     console: Console,
 ) -> bool:
     """Train the waves; True where a cohort ended by an error."""
+    make_directory(make_directory(request.runs_dir) / "records")
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
     bars, leases = TerminalProgress(console, len(cohorts)), Leases()

@@ -34,6 +34,7 @@ from repro.records import Record, now_ms
 SILENT_SECONDS = 60.0  # without a heartbeat: longer than network file systems keep attributes
 BEATS = 6  # heartbeats in this time
 LEASE, OWNER = "lease", "owner.json"
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)  # of the rename: another one was first
 Purpose = Literal["training", "mirror", "sync", "closing"]
 
 
@@ -142,8 +143,11 @@ class Leases:
                 evict(record.directory, stage)
             try:
                 lease = self._acquired(record, purpose, fence_of(stage) if stage else 0)
-            except OSError as error:
-                raise cannot_write(record.directory / LEASE, error) from error
+            except (OSError, UserError) as error:
+                cause = _cause(error)
+                if isinstance(cause, OSError):  # the user knows no file beneath
+                    raise cannot_write(record.directory, cause) from error
+                raise
             if lease:
                 self.held[record.directory] = lease
                 self._beat_from_now_on()
@@ -168,8 +172,11 @@ class Leases:
             if lock is not None:
                 os.close(lock)
             shutil.rmtree(made, ignore_errors=True)
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if getattr(cause, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            if getattr(_cause(error), "errno", None) in (
+                errno.ENOTEMPTY,
+                errno.EEXIST,
+                errno.ENOENT,
+            ):
                 return None  # another one has it, or cleared ours away as it had it
             raise
         faults.point("lease taken", directory)
@@ -232,6 +239,11 @@ class Leases:
             for lease in held:
                 with suppress(LeaseLost):  # it knows that it is lost
                     lease.beat()
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """The system's error that a UserError was made of."""
+    return error if isinstance(error, OSError) else error.__cause__
 
 
 def _unlocked(path: Path) -> bool:

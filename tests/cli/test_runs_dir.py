@@ -1,6 +1,5 @@
 """A runs directory that is damaged or in the way: one clear line, and it stays as it is."""
 
-import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def test_a_runs_directory_that_cannot_be_written_is_told(
     fail(monkeypatch, "open", FAILURES[failure])
     message = error_of(repro("run", "demo", "--runs-dir", runs_dir))
     monkeypatch.undo()
-    assert message.startswith(f"cannot write {runs_dir / 'launcher.lock'}: ")
+    assert message.startswith(f"cannot write {runs_dir / 'records'}")
     assert "--runs-dir" in message
     assert files(runs_dir) == before
 
@@ -95,11 +94,3 @@ def test_a_damaged_checkpoint_stops_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0
     teacher_row = next(line for line in result.output.splitlines() if "teacher" in line)
     assert teacher_row.split("│")[4].strip() == str(EPOCHS)  # all are left
-
-
-def test_two_launchers_do_not_train_in_one_directory(tmp_path: Path) -> None:
-    with (tmp_path / "launcher.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        message = error_of(repro("run", "demo", "--runs-dir", tmp_path))
-    assert message.startswith(f"another `repro run` is training in {tmp_path}; wait for it")
-    assert list(files(tmp_path)) == ["launcher.lock"]

@@ -202,7 +202,7 @@ def test_a_directory_that_cannot_be_written_is_told(
     record: Record, monkeypatch: pytest.MonkeyPatch, failure: str
 ) -> None:
     fail(monkeypatch, "open", FAILURES[failure])
-    with pytest.raises(UserError, match=r"cannot write .*lease"):
+    with pytest.raises(UserError, match=r"cannot write .*records/key: "):
         Leases().take(record, "training")
 
 

@@ -127,7 +127,7 @@ def test_a_kill_at_any_moment_is_made_good_by_the_same_command(
     source = record_of(Records(trained)).directory
     passed: list[str] = []
 
-    def point(name: str) -> None:
+    def point(name: str, _path: Path | None = None) -> None:
         passed.append(name)
         if sum(name.startswith("intake") for name in passed) > kill_at:
             raise Killed

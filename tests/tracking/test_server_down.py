@@ -57,11 +57,11 @@ def test_a_server_that_is_down(
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("500 Internal Server Error", "too many 500 error responses"),
-        ("403 Forbidden", "failed with error code 403"),
+        ("500 Internal Server Error", "500"),
+        ("403 Forbidden", "403"),
     ],
 )
-@pytest.mark.parametrize("at", [1, 9])
+@pytest.mark.parametrize("at", [1, 4])
 def test_a_server_that_refuses_from_the_start_or_in_the_middle(
     server: Server, runs_dir: Path, alone: dict[str, Any], status: str, words: str, at: int
 ) -> None:
@@ -76,6 +76,7 @@ def test_a_server_that_comes_back_is_used_again(
     server: Server, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "PERIOD_SECONDS", 0.05)  # else all comes at the end
     down = "503 Service Unavailable"
     server.before = lambda number: setattr(server, "status", down if number < 3 else "")
     assert len(train(runs_dir)) == 1
