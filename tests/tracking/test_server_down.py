@@ -76,10 +76,17 @@ def test_a_server_that_comes_back_is_used_again(
     server: Server, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(live, "PERIOD_SECONDS", 0.05)  # else all comes at the end
-    down = "503 Service Unavailable"
-    server.before = lambda number: setattr(server, "status", down if number < 3 else "")
-    assert len(train(runs_dir)) == 1
+    monkeypatch.setattr(live, "PERIOD_SECONDS", 0.05)
+    server.status = "503 Service Unavailable"
+    tiny.train((RUN,), runs_dir)
+    lines: list[str] = []
+    with Live(lambda: open_mirror(runs_dir), lines.append) as tracker:
+        tracker.update(tiny.record(RUN, runs_dir))
+        began = time.monotonic()
+        while not lines and time.monotonic() < began + 30:
+            time.sleep(0.02)
+        server.status = ""
+    assert len(lines) == 1
     assert synced(runs_dir) == ["right"]
 
 
