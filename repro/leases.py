@@ -103,6 +103,15 @@ def owner_of(stage: Path) -> Owner | None:
         return None
 
 
+def quiet(record: Record, seconds: float = SILENT_SECONDS) -> bool:
+    """Does its owner seem to be gone, by the clocks? They may be wrong: for hints, not to write."""
+    stage = stage_of(record.directory)
+    try:
+        return stage is None or time.time() - (stage / OWNER).stat().st_mtime > seconds
+    except OSError:
+        return True
+
+
 class Leases:
     """The leases of one process. ``launch`` names the command; its workers share the name."""
 
