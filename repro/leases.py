@@ -28,12 +28,14 @@ from typing import Literal
 
 from repro import faults
 from repro.errors import LeaseLost, UserError
-from repro.files import RESERVE, RESERVE_BYTES, cannot_write, make_directory, write_atomically
+from repro.files import GONE, RESERVE, RESERVE_BYTES, cannot_write, make_directory, write_atomically
 from repro.records import Record, now_ms
 
 SILENT_SECONDS = 60.0  # without a heartbeat: longer than network file systems keep attributes
 BEATS = 6  # heartbeats in this time
 LEASE, OWNER = "lease", "owner.json"
+# Where two make a lease at once the first one is in the other's way, or has tidied its stage away.
+TOO_LATE = (errno.ENOTEMPTY, errno.EEXIST, *GONE)
 Purpose = Literal["training", "mirror", "sync", "closing"]
 
 
@@ -174,11 +176,11 @@ class Leases:
             lock = self._made(made / name, purpose)
             made.rename(directory / LEASE)  # fails where there is one with an owner
         except (OSError, UserError) as error:
-            lost = not made.exists()  # removed by the one who was first
             if lock is not None:
                 os.close(lock)
             shutil.rmtree(made, ignore_errors=True)
-            if lost or getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+            cause = error.__cause__ if isinstance(error, UserError) else error
+            if getattr(cause, "errno", None) in TOO_LATE:
                 return None
             raise
         faults.point("lease taken")

@@ -96,7 +96,7 @@ class Mirror:
         if known and known.started_ms == status.started_ms:
             return known, False
         run = named_run(self.client, record, self.uri)
-        if run is None:
+        if run is None or run.info.start_time != status.started_ms:
             name = view.experiment_name(record.tags())
             experiment = experiment_id(self.client, self.runs_dir, name)
             run = self._find(record, experiment, status)
