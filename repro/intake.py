@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from repro import faults, spec
 from repro.errors import LeaseLost, UserError
 from repro.files import cannot_write, make_directory, sync_directory
-from repro.leases import Leases, stage_of
+from repro.leases import Leases, quiet, stage_of
 from repro.parcels import BROKEN, FILES, KEY, Contents, File, Parcel, opened
 from repro.records import Record, Records, now_ms
 
@@ -120,7 +120,12 @@ def check_room(runs_dir: Path, needed: int) -> None:
 def take(key: str, parcel: Parcel, runs_dir: Path, leases: Leases) -> Taken:
     """One record, under its lease. Raises Damaged or what reading raises; nothing is lost then."""
     there = parcel.directory and stage_of(parcel.directory)
-    if there and not leases.dead(there):
+    if (
+        parcel.directory
+        and there
+        and not leases.dead(there)
+        and not quiet(Record(parcel.directory))
+    ):
         return "held"  # it is being trained
     own = Record(runs_dir / "records" / key)
     with suppress(LeaseLost), leases.holding(own, "sync") as held:

@@ -28,13 +28,14 @@ from typing import Literal
 
 from repro import faults
 from repro.errors import LeaseLost, UserError
-from repro.files import RESERVE, RESERVE_BYTES, cannot_write, make_directory, write_atomically
+from repro.files import GONE, RESERVE, RESERVE_BYTES, cannot_write, make_directory, write_atomically
 from repro.records import Record, now_ms
 
 SILENT_SECONDS = 60.0  # without a heartbeat: longer than network file systems keep attributes
 BEATS = 6  # heartbeats in this time
 LEASE, OWNER = "lease", "owner.json"
-TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)  # of the rename: another one was first
+# Where two make a lease at once the first one is in the other's way, or has tidied its stage away.
+TOO_LATE = (errno.ENOTEMPTY, errno.EEXIST, *GONE)
 Purpose = Literal["training", "mirror", "sync", "closing"]
 
 
@@ -102,6 +103,15 @@ def owner_of(stage: Path) -> Owner | None:
         return Owner(**json.loads((stage / OWNER).read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def quiet(record: Record, seconds: float = SILENT_SECONDS) -> bool:
+    """Does its owner seem to be gone, by the clocks? They may be wrong: for hints, not to write."""
+    stage = stage_of(record.directory)
+    try:
+        return stage is None or time.time() - (stage / OWNER).stat().st_mtime > seconds
+    except OSError:
+        return True
 
 
 class Leases:
@@ -172,12 +182,8 @@ class Leases:
             if lock is not None:
                 os.close(lock)
             shutil.rmtree(made, ignore_errors=True)
-            if getattr(_cause(error), "errno", None) in (
-                errno.ENOTEMPTY,
-                errno.EEXIST,
-                errno.ENOENT,
-            ):
-                return None  # another one has it, or cleared ours away as it had it
+            if getattr(_cause(error), "errno", None) in TOO_LATE:
+                return None
             raise
         faults.point("lease taken", directory)
         tidy(directory, purpose)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,7 +24,7 @@ from repro.files import make_directory
 from repro.grid import GRIDS, expand
 from repro.imported import imported_teachers
 from repro.intake import take_in
-from repro.leases import Leases
+from repro.leases import Leases, quiet
 from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
@@ -197,11 +198,16 @@ def sync(console: Console, runs_dir: Path, sources: Iterable[Path] = ()) -> int:
             say(line)
         say(f"{source}: {counted(intake.counts, TAKEN)}")
         damaged += intake.counts["damaged"]
-    counts: Counter[str] = Counter()
-    for synced in sync_records(Records(runs_dir), runs_dir, leases):
-        counts[synced.outcome] += 1
-        if synced.outcome == "damaged":
-            say(f"damaged: {synced.reason}")
+    synced = {one.record: one for one in sync_records(Records(runs_dir), runs_dir, leases)}
+    silent = [one.record for one in synced.values() if one.outcome == "held" and quiet(one.record)]
+    if silent:
+        say(f"{len(silent)} runs are held by a process that is silent: does it live? (a minute)")
+        time.sleep(leases.silent_seconds)
+        synced |= {one.record: one for one in sync_records(silent, runs_dir, leases)}
+    for one in synced.values():
+        if one.outcome == "damaged":
+            say(f"damaged: {one.reason}")
+    counts = Counter(one.outcome for one in synced.values())
     say(f"{tracking_uri(runs_dir)}: {counted(counts, SYNCED)}")
     return 1 if damaged or counts["damaged"] else 0
 

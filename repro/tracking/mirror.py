@@ -95,8 +95,8 @@ class Mirror:
         known = self.stored.get(record.key)
         if known and known.started_ms == status.started_ms:
             return known, False
-        run = active(self.client, ids_of(record).get(self.uri))
-        if run is None:
+        run = named_run(self.client, record, self.uri)
+        if run is None or run.info.start_time != status.started_ms:
             name = view.experiment_name(record.tags())
             experiment = experiment_id(self.client, self.runs_dir, name)
             run = self._find(record, experiment, status)
@@ -215,15 +215,18 @@ def stored_of(seen: Seen) -> Stored:
     )
 
 
-def active(client: MlflowClient, run_id: str | None) -> Run | None:
-    """None where the database is a new one at the old place, or the run was deleted."""
+def named_run(client: MlflowClient, record: Record, uri: str) -> Run | None:
+    """The run that the record names. None where the database is a new one at the old place, the
+    run was deleted, or is that of another record."""
+    run_id = ids_of(record).get(uri)
     try:
         run = client.get_run(run_id) if run_id else None
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    return run if run and run.info.lifecycle_stage == "active" else None
+    mine = run and run.info.lifecycle_stage == "active" and run.data.tags.get("key") == record.key
+    return run if mine else None
 
 
 def seen_of(client: MlflowClient, run: Run, *, full: bool) -> Seen:

@@ -6,6 +6,7 @@ new database, and the sync after it.
 
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -80,7 +81,8 @@ def measure(count: int) -> None:
             began = time.perf_counter()
             outcomes = [synced.outcome for synced in sync_records(records, runs_dir)]
             seconds = time.perf_counter() - began
-            print(f"{words} sync of {count} runs: {seconds:.1f} s, {set(outcomes)}")
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(f"{words} sync of {count} runs: {seconds:.1f} s, {set(outcomes)}, {peak} MiB")
 
 
 if __name__ == "__main__":

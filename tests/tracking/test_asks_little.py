@@ -135,14 +135,18 @@ def test_a_stop_after_another_stop_shows_its_own_end(records: Records) -> None:
         assert stored(records).info.end_time == ended
 
 
-def test_a_training_begun_anew_in_the_same_process_is_another_run(records: Records) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_a_training_begun_anew_in_the_same_process_is_another_run(
+    records: Records, named: bool
+) -> None:
     record = record_of(records)
     mirror = Mirror(records.runs_dir)
     mirror.update(record)
     status = record.status()
     assert status
     record.write_status(type(status)(**vars(status) | {"started_ms": status.started_ms + 5}))
-    (record.directory / "mlflow.json").unlink()
+    if not named:
+        (record.directory / "mlflow.json").unlink()
     assert mirror.update(record) == "written"
     assert stored(records).info.start_time == status.started_ms + 5
     assert len(load_results(records.runs_dir)) == 1

@@ -154,3 +154,16 @@ def test_a_record_that_never_began_is_left_alone(records: Records) -> None:
     run = tiny.run("dist")
     record_of(records, run).create(run, {"dataset": "digits", "profile": "demo"})
     assert Mirror(records.runs_dir).update(record_of(records, run)) == "right"
+
+
+def test_a_record_that_names_the_run_of_another_one_leaves_that_alone(records: Records) -> None:
+    """As where a directory was copied and its run.json exchanged."""
+    sync(records)
+    other = stored(records, tiny.TEACHER).info.run_id
+    record_of(records).write_json("mlflow.json", {tracking_uri(records.runs_dir): other})
+    Mirror(records.runs_dir).update(record_of(records))
+    assert sync(records) == ["right"] * 3
+    assert stored(records, tiny.TEACHER).info.run_id == other
+    assert record_of(records).read_json("mlflow.json") == {
+        tracking_uri(records.runs_dir): stored(records).info.run_id
+    }

@@ -1,5 +1,6 @@
 """Records of another machine: taken in whole, once, and none is lost."""
 
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repro import faults, intake
+from repro import faults, intake, leases
 from repro.intake import take_in
 from repro.leases import Leases
 from repro.records import Records
@@ -179,3 +180,21 @@ def test_an_archive_that_is_not_there_is_told(runs_dir: Path) -> None:
     assert "no .zip" in error_of(repro("sync", runs_dir / "text", "--runs-dir", runs_dir)).replace(
         "or .zip", "no .zip"
     )
+
+
+def test_a_lease_that_was_copied_with_its_record_holds_nobody_up(
+    trained: Path, runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a directory that was copied while its owner, of another machine, trained."""
+    there = Path(shutil.copytree(trained, tmp_path / "there"))
+    monkeypatch.setattr(leases, "boot", lambda: "another machine")
+    with Leases().holding(record_of(Records(there)), "training"):
+        shutil.copytree(there / "records", runs_dir / "records")
+    monkeypatch.undo()
+    (stage,) = record_of(Records(runs_dir)).directory.glob("lease/*")
+    os.utime(stage / "owner.json", (0, 0))
+    monkeypatch.setenv("REPRO_LEASE_SECONDS", "0.2")
+    assert taken(runs_dir, tmp_path / "here") == {"new": 3}
+    result = repro("sync", "--runs-dir", runs_dir)
+    assert "1 runs are held by a process that is silent" in result.output
+    assert "3 runs brought up to date, 0 right already, 0 held" in result.output

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,29 @@ def test_a_mirror_leaves_no_lease_behind(records: Records) -> None:
     assert {path.name for path in record_of(records).directory.iterdir()} - before == {
         "mlflow.json"
     }
+
+
+def test_of_three_that_take_a_lease_at_once_one_gets_it(tmp_path: Path) -> None:
+    """And the others are told so, whatever the first one has tidied away under their hands."""
+    record, start, found = Record(tmp_path / "a"), threading.Barrier(3), []
+
+    def work(leases: Leases) -> None:
+        for _ in range(60):
+            start.wait(10)
+            try:
+                with leases.holding(record, "sync") as held:
+                    found.append("mine" if held else "held")
+                    start.wait(10)
+            except Exception as error:
+                found.append(repr(error))
+                start.wait(10)
+
+    threads = [threading.Thread(target=work, args=(Leases(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert Counter(found) == {"mine": 60, "held": 120}
 
 
 def test_two_that_mirror_at_once_make_one_run(records: Records) -> None:
