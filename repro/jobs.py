@@ -179,10 +179,9 @@ class CohortJob:
             for k in report.metrics
         }
         trained = [self.students[k] for k in report.metrics]
-        self.failing |= {k: s for k, s in self.students.items() if report.not_finite(k)}
-        self.students = {
-            k: s for k, s in self.students.items() if not (k in self.failing or s.dropped)
-        }
+        failing = {s.key: s for s in trained if report.not_finite(s.key)}
+        self.failing |= failing
+        self.students = {s.key: s for s in trained if not (s.key in failing or s.dropped)}
         due = last or time.monotonic() - self.saved >= CHECKPOINT_SECONDS
         states = self._states()
         self.writer.submit(partial(self._write, trained, report, entries, states if due else {}))

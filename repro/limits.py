@@ -1,5 +1,6 @@
 """When to stop: a signal, or the end of the time that was given."""
 
+import os
 import re
 import signal
 import time
@@ -54,6 +55,8 @@ class Limits:
         if self.signal:
             raise KeyboardInterrupt  # asked twice: at once
         self.signal = number
+        name = signal.Signals(number).name
+        os.write(2, f"{name}: stopping at the next step; once more stops at once\n".encode())
 
     @contextmanager
     def signals(self) -> Iterator[None]:

@@ -55,17 +55,17 @@ class Board:
                 return replace(entry, cohort=ready)
         return None
 
-    def done(self, cohort: Cohort, left: tuple[Run, ...]) -> None:
-        """``left``: the runs of it that another process has."""
-        self.busy.remove(cohort)
+    def done(self, entry: Entry, left: tuple[Run, ...] = ()) -> None:
+        """``left``: the runs of it that another process has. What is free of them comes last."""
+        self.busy.remove(entry.cohort)
         if left:
-            due = time.monotonic() + RETRY_SECONDS
-            self.entries.append(Entry(replace(cohort, runs=left), held=True, due=due))
+            due = time.monotonic() + RETRY_SECONDS if entry.held else 0.0
+            self.entries.append(Entry(replace(entry.cohort, runs=left), held=True, due=due))
 
-    def again(self, cohort: Cohort) -> None:
+    def again(self, entry: Entry) -> None:
         """It goes back as if it had not been taken."""
-        self.busy.remove(cohort)
-        self.entries.insert(0, Entry(cohort))
+        self.busy.remove(entry.cohort)
+        self.entries.insert(0, entry)
 
     def tell_if_only_others_train(self) -> None:
         """Once, so that nobody wonders why nothing happens."""

@@ -22,7 +22,7 @@ def inline(waves: tuple[Wave, ...], runtime: Runtime) -> list[Cohort]:
     while board:
         entry = board.next()
         if entry:
-            board.done(entry.cohort, train_apart(entry.cohort, runtime, partly=entry.held))
+            board.done(entry, train_apart(entry.cohort, runtime, partly=entry.held))
         elif board:
             board.tell_if_only_others_train()
             runtime.tick()

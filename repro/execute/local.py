@@ -149,22 +149,23 @@ class Launcher:
             entry, worker.busy = worker.busy, None
             assert entry
             if kind == "died":
-                self._mourn(worker, entry.cohort)
+                self._mourn(worker, entry)
             else:
-                self._count(entry.cohort, kind, what)
+                self._count(entry, kind, what)
 
-    def _count(self, cohort: Cohort, kind: str, done: Done) -> None:
-        self.board.done(cohort, () if self.error else done.left)
+    def _count(self, entry: Entry, kind: str, done: Done) -> None:
+        self.board.done(entry, () if self.error else done.left)
         self.runtime.epochs_done += done.epochs
         self.runtime.views_done += done.views
         if kind == "broken":
-            self.runtime.broken.append(cohort)
+            self.runtime.broken.append(entry.cohort)
         if done.error:
             self._stop(done.error)
 
-    def _mourn(self, worker: Worker, cohort: Cohort) -> None:
+    def _mourn(self, worker: Worker, entry: Entry) -> None:
         """Once more, with a new worker; a cohort that kills two is left alone. It may have been
         finished before its worker died."""
+        cohort = entry.cohort
         worker.process.join()
         self.workers.remove(worker)
         code = worker.process.exitcode
@@ -174,14 +175,14 @@ class Launcher:
             with _sigint_ignored():
                 self._start(worker.name, worker.device)
         if ended or self.error:
-            self.board.done(cohort, ())
+            self.board.done(entry)
         elif cohort in self.mourned:
-            self.board.done(cohort, ())
+            self.board.done(entry)
             self.runtime.progress.line(f"{line} again; the same command goes on")
             self.runtime.broken.append(cohort)
         else:
             self.mourned.append(cohort)
-            self.board.again(cohort)
+            self.board.again(entry)
             self.runtime.progress.line(f"{line}; once more")
 
     def _stop(self, error: Exception) -> None:
