@@ -11,7 +11,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint mutants demo reproduce-cifar tables figures methods bench bench-gpu ui clean
+.PHONY: help setup test lint soak mutants demo reproduce-cifar tables figures methods bench bench-gpu ui clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -59,6 +59,9 @@ lint: setup
 
 test: lint  ## Lint, types and tests; with REPRO_CIFAR100=path also those on the real images.
 	MPLBACKEND=Agg $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(MORE)
+
+soak: setup  ## Launchers killed at random and at every fault point over grid demo, under 15 minutes.
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.soak $(MORE)
 
 mutants: setup  ## Check that the tests notice the planted faults.
 	$(VENV)/bin/python tests/mutants.py

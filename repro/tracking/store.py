@@ -46,9 +46,12 @@ def open_store(runs_dir: Path) -> MlflowClient:
     database = Path(uri.removeprefix("sqlite:///"))
     make_directory(database.parent)
     try:
-        with (database.parent / "mlflow.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # parallel first uses race in MLflow's migration
+        folder = os.open(database.parent, os.O_RDONLY)  # its lock needs no file that stays
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # parallel first uses race in MLflow's migration
             return _open(database, uri, "PRAGMA journal_mode=WAL")
+        finally:
+            os.close(folder)
     except OSError as error:
         raise cannot_write(database, error) from error
 
