@@ -8,6 +8,7 @@ import torch
 from repro.data.augment import num_views
 from repro.data.sizes import NUM_CLASSES, images_of
 from repro.environment import device_name
+from repro.errors import UserError
 from repro.models import MODELS, count_activations, count_macs, num_params
 from repro.plan import (
     Cohort,
@@ -101,7 +102,10 @@ def machine_speed(records: Records, device: torch.device) -> float | None:
     name = device_name(device)
     found = []
     for record in sorted(records, key=lambda r: r.directory.stat().st_mtime)[-ESTIMATE_RECORDS:]:
-        environment, history = record.read_json("environment.json") or {}, record.history()
+        try:
+            environment, history = record.read_json("environment.json") or {}, record.history()
+        except UserError:  # damaged: its run says so when it goes on
+            continue
         if environment.get("device") == name and history and "macs_per_second" in history[-1]:
             found.append(history[-1]["macs_per_second"])
     return median(found) if found else None

@@ -17,6 +17,7 @@ from repro.entries import final_metrics, history_entry, run_tags
 from repro.environment import describe
 from repro.errors import LeaseLost, UserError
 from repro.leases import Lease
+from repro.mending import keep_aside
 from repro.models import count_macs
 from repro.plan import Cohort, epoch_macs
 from repro.records import Record, State, Status, now_ms
@@ -257,13 +258,13 @@ def _restore(student: Student, record: Record, point: ResumePoint) -> None:
     if point.state is None:
         record.restart()
         return
-    if point.note:  # the newest checkpoint is no good: it must not become the previous one
-        record.checkpoint.unlink(missing_ok=True)
+    if point.note and record.checkpoint.exists():  # no good: it must not become the previous one
+        keep_aside(record, record.checkpoint.name)
     try:
         student.load_state(point.state)
     except RuntimeError as error:
+        kept = keep_aside(record, record.checkpoint.name)
         raise UserError(
-            f"{record.checkpoint} does not fit {student.run.network}; "
-            f"remove {record.directory} to train this run again"
+            f"{kept}: it does not fit {student.run.network}; the same command goes on without it"
         ) from error
     record.cut_history(point.next_epoch)

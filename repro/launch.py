@@ -227,8 +227,9 @@ def close_stale(runtime: Runtime) -> None:
         if runtime.records.state(record.key) != "RUNNING" and not stage_of(record.directory):
             continue
         with runtime.leases.holding(record, "closing") as own:
-            status = own.status() if own else None  # it may just have ended
-            if own and status and status.state == "RUNNING":
+            running = own and runtime.records.state(record.key) == "RUNNING"  # not just ended
+            status = own.status() if own and running else None
+            if own and status:
                 ended = max(now_ms(), status.started_ms)
                 own.write_status(
                     replace(status, state="STOPPED", ended_ms=ended, reason="was killed")
@@ -250,8 +251,8 @@ def _report_failures(runs: Iterable[Run], records: Records, console: Console) ->
     failed = 0
     for item in runs:
         record = records.of(key(item))
-        status = record.status() if record.exists() else None
-        if status and status.state == "FAILED":
+        status = record.status() if records.state(record.key) == "FAILED" else None
+        if status:
             failed += 1
             console.print(
                 f"failed: {item.pair} {item.method} trial {item.trial}: {status.reason}; "

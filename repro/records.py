@@ -17,7 +17,9 @@ from repro.errors import UserError
 from repro.files import DiskFull, append_line, make_directory, write_atomically, write_reserved
 
 State = Literal["RUNNING", "FINISHED", "FAILED", "STOPPED"]
-ENDED: tuple[State, ...] = ("FINISHED", "FAILED")  # never trained again
+RecordState = State | Literal["DAMAGED"]  # its status cannot be read
+ENDED: tuple[RecordState, ...] = ("FINISHED", "FAILED")  # never trained again
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 LEFT_OVER = ("weights.safetensors", "test_logits.npz")
 
 
@@ -80,8 +82,8 @@ class Record:
     def run(self) -> spec.Run:
         try:
             run = spec.decode(self._json("run.json")["run"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise self._damaged("run.json", repr(error)) from error
+        except (*MALFORMED, OverflowError, RecursionError) as error:
+            raise self._damaged("run.json", repr(error)[:200]) from error
         if not isinstance(run, spec.Run):
             raise self._damaged("run.json", "it holds no run")
         return run
@@ -89,7 +91,7 @@ class Record:
     def tags(self) -> dict[str, str]:
         try:
             return dict(self._json("run.json")["tags"])
-        except (KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             raise self._damaged("run.json", repr(error)) from error
 
     def origin(self) -> str:
@@ -104,8 +106,14 @@ class Record:
             data = self._json("status.json")
             if data["state"] not in get_args(State):
                 raise ValueError(f"unknown state {data['state']!r}")
-            return Status(**data | {"final": tuple((n, float(v)) for n, v in data["final"])})
-        except (KeyError, TypeError, ValueError) as error:
+            status = Status(**data | {"final": tuple((n, float(v)) for n, v in data["final"])})
+            times = (status.started_ms, status.fence, status.ended_ms or 0)
+            if not all(type(number) is int for number in times) or not isinstance(
+                data["reason"], str
+            ):
+                raise ValueError("a number is none")
+            return status
+        except MALFORMED as error:
             raise self._damaged("status.json", repr(error)) from error
 
     def write_status(self, status: Status) -> None:
@@ -141,12 +149,25 @@ class Record:
             entries.append(self._entry(line, epoch))
         return entries
 
+    def whole_lines(self) -> list[bytes]:
+        """The lines of the history up to the first that is damaged; never raises UserError."""
+        try:
+            *lines, _torn = (self.directory / "history.jsonl").read_bytes().split(b"\n")
+        except OSError:
+            return []
+        for epoch, line in enumerate(lines):
+            try:
+                self._entry(line, epoch)
+            except UserError:
+                return lines[:epoch]
+        return lines
+
     def _entry(self, line: bytes, epoch: int) -> dict[str, Any]:
         try:
             entry = json.loads(line)
             if entry["epoch"] == epoch and isinstance(entry["metrics"], dict):
                 return entry
-        except (ValueError, KeyError, TypeError):
+        except (*MALFORMED, RecursionError):
             pass
         raise UserError(
             f"{self.directory / 'history.jsonl'} line {epoch + 1} is damaged; "
@@ -180,7 +201,7 @@ class Record:
     def _json(self, name: str) -> Any:
         try:
             return json.loads((self.directory / name).read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise self._damaged(name, str(error)) from error
 
     def _damaged(self, name: str, reason: str) -> UserError:
@@ -209,6 +230,10 @@ class Records:
         records = (Record(path) for path in sorted(root.iterdir() if root.is_dir() else ()))
         return (record for record in records if record.exists())
 
-    def state(self, key: str) -> State | None:
-        status = self.of(key).status() if self.of(key).exists() else None
+    def state(self, key: str) -> RecordState | None:
+        """None before the run began."""
+        try:
+            status = self.of(key).status() if self.of(key).exists() else None
+        except UserError:
+            return "DAMAGED"
         return status.state if status else None

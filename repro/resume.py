@@ -5,7 +5,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from repro.errors import UserError
 from repro.records import Record
 from repro.train import checkpoint
 
@@ -22,9 +21,9 @@ class ResumePoint:
 def resume_point(record: Record) -> ResumePoint:
     """Read the checkpoint, else the one before it, else start over, saying so.
 
-    Raises UserError when a checkpoint belongs to another run, or the history is damaged.
+    A history counts up to its first damaged line.
     """
-    epochs = len(record.history())
+    epochs = len(record.whole_lines())
     note = ""
     for path in (record.checkpoint, checkpoint.previous(record.checkpoint)):
         if not path.exists():
@@ -44,9 +43,9 @@ def resume_point(record: Record) -> ResumePoint:
 
 def _read(path: Path, key: str) -> tuple[dict[str, Tensor], int]:
     state, meta = checkpoint.load(path)
-    if meta["key"] != key:
-        raise UserError(
-            f"{path} belongs to run {str(meta['key'])[:12]}, not {key[:12]}; "
-            f"remove {path.parent} to train this run again"
-        )
-    return state, int(str(meta["next_epoch"]))
+    if meta.get("key") != key:
+        raise checkpoint.DamagedCheckpoint(f"{path} belongs to another run")
+    epoch = meta.get("next_epoch")
+    if type(epoch) is not int or epoch < 0:
+        raise checkpoint.DamagedCheckpoint(f"{path} is damaged: it says no epoch")
+    return state, epoch

@@ -1,6 +1,7 @@
 """Published top-1 accuracies (``paper_tables/published.csv``): reading, checking, choosing."""
 
 import csv
+import io
 import math
 from pathlib import Path
 
@@ -77,12 +78,18 @@ def load_published(path: Path | str) -> pd.DataFrame:
     and column of a malformed entry.
     """
     file = Path(path)
-    with file.open(encoding="utf-8", newline="") as lines:
-        reader = csv.reader(lines)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file.name} is no UTF-8 text: {error.reason}") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
         header = tuple(next(reader, ()))
         if header != COLUMNS:
             raise UserError(f"{file.name} line 1: columns are {header}, expected {COLUMNS}")
         rows = [_row(fields, f"{file.name} line {reader.line_num}") for fields in reader]
+    except csv.Error as error:
+        raise UserError(f"{file.name} line {reader.line_num}: {error}") from error
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame[frame["copied_from"] == ""].reset_index(drop=True)
 

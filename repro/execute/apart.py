@@ -4,11 +4,14 @@ import gc
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 
 import torch
 
+from repro.entries import run_tags
 from repro.errors import LeaseLost, UserError
 from repro.jobs import run_cohort
+from repro.mending import mend
 from repro.plan import Cohort, even_parts
 from repro.records import ENDED, Records
 from repro.resume import resume_point
@@ -30,6 +33,9 @@ def train_apart(cohort: Cohort, runtime: Runtime, *, partly: bool = True) -> tup
             if lease:
                 stack.callback(runtime.leases.release, lease)
                 mine.append(run)
+                own = replace(runtime.records.own(key(run)), stage=lease.stage)
+                for line in mend(own, run, run_tags(run) | runtime.tags):
+                    runtime.progress.line(line)
             elif not partly:
                 return cohort.runs
         lost: list[Run] = [run for run in cohort.runs if run not in mine]

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 from torch import Tensor
 
@@ -52,5 +53,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise DamagedCheckpoint(f"{path} is damaged: its checksum does not match its content")
-    header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
-    return safetensors.torch.load(body), json.loads(header["__metadata__"]["meta"])
+    try:
+        header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+        meta = json.loads(header["__metadata__"]["meta"])
+        if not isinstance(meta, dict):
+            raise TypeError("its meta is no mapping")
+        return safetensors.torch.load(body), meta
+    except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        raise DamagedCheckpoint(f"{path} is damaged: {type(error).__name__}") from error

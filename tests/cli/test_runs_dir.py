@@ -57,33 +57,29 @@ def test_a_database_that_is_none_is_told_and_kept(command: str, tmp_path: Path) 
     assert not (tmp_path / "records").exists()
 
 
-def corrupt_history(record: Record) -> str:
+def corrupt_history(record: Record) -> None:
     history = record.directory / "history.jsonl"
     history.write_text("not JSON\n" + history.read_text())
-    return f"{history} line 1 is damaged; "
 
 
-def corrupt_status(record: Record) -> str:
+def corrupt_status(record: Record) -> None:
     (record.directory / "status.json").write_text("{")
-    return f"{record.directory / 'status.json'} cannot be read ("
 
 
-def other_checkpoint(record: Record) -> str:
+def other_checkpoint(record: Record) -> None:
     save(record, 2, "f" * 64)
-    return f"{record.checkpoint} belongs to run ffffffffffff, not "
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
 @pytest.mark.parametrize("damage", [corrupt_history, corrupt_status, other_checkpoint])
-def test_a_damaged_record_is_told_and_left_alone(
-    damage: Callable[[Record], str], command: str, tmp_path: Path
+def test_a_plan_stands_a_damaged_record_and_leaves_it_alone(
+    damage: Callable[[Record], None], tmp_path: Path
 ) -> None:
     record = begin(DEMO[0], tmp_path)
-    reason = damage(record)
+    damage(record)
     before = files(tmp_path)
-    message = error_of(repro(command, "demo", "--runs-dir", tmp_path))
-    assert message.startswith(reason)
-    assert message.endswith(f"remove {record.directory} to train this run again")
+    result = repro("plan", "demo", "--runs-dir", tmp_path)
+    assert result.exit_code == 0
+    assert ("1 DAMAGED" in result.output) == (damage is corrupt_status)
     assert files(tmp_path) == before
 
 

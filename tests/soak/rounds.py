@@ -17,11 +17,11 @@ from tests.soak.verdict import Verdict, integrity, of_mlflow, of_records
 
 LAUNCHERS = 2
 HITS = 3  # kills at every fault point
-MEAN_LIFE_SECONDS = 1.5  # after the first batch
-LONGEST_LIFE_SECONDS = 8.0  # of one that is to meet a fault point which may never come
-LATEST_PASSAGE = 4  # a fault point kills at one of its first passages
+MEAN_LIFE_SECONDS = 0.8  # after the first batch
+LONGEST_LIFE_SECONDS = 3.0  # of one that is to meet a fault point which may never come
+LATEST_PASSAGE = 3  # a fault point kills at one of its first passages
 PAUSE_CHANCE = 0.03  # that a launcher is stopped for longer than its leases live
-SERVER_SECONDS = (4.0, 25.0)  # between its stops and starts
+SERVER_SECONDS = (8.0, 25.0)  # between its stops and starts
 POLL_SECONDS = 0.02
 
 
