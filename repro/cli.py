@@ -115,6 +115,17 @@ def plan(**given: Any) -> None:
     launch.show_plan(request(**given), console())
 
 
+@main.command()
+@click.argument("grid", required=False)
+@PROFILE
+@RUNS_DIR
+def status(**given: Any) -> None:
+    """Print what is done, running, failed and left of GRID (default: all)."""
+    from repro import status
+
+    status.show_status(console(), **given)
+
+
 @main.command("show-run")
 @grid_options
 def show_run(**given: Any) -> None:

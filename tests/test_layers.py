@@ -110,6 +110,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.output",
                 "repro.progress",
                 "repro.show",
+                "repro.status",
             },
         ),
     ],

@@ -36,7 +36,7 @@ def refusal(read: object, path: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize("damage", set(DAMAGES) - {"twice", "other line ends"})
+@pytest.mark.parametrize("damage", sorted(set(DAMAGES) - {"twice", "other line ends"}))
 def test_a_damaged_npz_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "cifar100.npz"
     path.write_bytes(npz())

@@ -1,0 +1,97 @@
+"""``repro status``: what is done, running (where, since when), failed (why), and left."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from repro.errors import UserError
+from repro.estimate import clock
+from repro.launch import Request
+from repro.leases import OWNER, SILENT_SECONDS, owner_of, stage_of
+from repro.records import Record, Records, now_ms
+from repro.spec import Run, key
+
+ORDER = ("FINISHED", "RUNNING", "STOPPED", "FAILED", "DAMAGED", "new")
+PIPED_WIDTH = 140  # columns, where no terminal tells how many it has
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run as its record tells. ``where``: who trains it; ``note``: why it is not finished."""
+
+    state: str
+    name: str
+    epochs: str = ""
+    where: str = ""
+    note: str = ""
+
+
+def show_status(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
+    """Print the runs of a grid, or every run of ``runs_dir``; nothing is written."""
+    records = Records(runs_dir)
+    if grid:
+        _, runs, _ = Request(grid=grid, profile=profile, runs_dir=runs_dir).resolve()
+        rows = [row_of(records.of(key(run)), run) for run in runs]
+    else:
+        rows = [row_of(record) for record in records]
+    if not rows:
+        raise UserError(f"{runs_dir} holds no runs; train some with `repro run demo`")
+    counts = Counter(row.state for row in rows)
+    shown = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    console.print(f"{grid or runs_dir}: {len(rows)} runs: {shown}", highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPED_WIDTH)
+    if open_rows := [row for row in rows if row.state not in ("FINISHED", "new")]:
+        console.print(table_of(open_rows))
+
+
+def table_of(rows: Iterable[Row]) -> Table:
+    table = Table("state", "run", "epochs", "where", "what")
+    for row in sorted(rows, key=lambda row: ORDER.index(row.state)):
+        table.add_row(row.state, row.name, row.epochs, row.where, row.note)
+    return table
+
+
+def row_of(record: Record, run: Run | None = None) -> Row:
+    """``run``: what the record is of, where that is known; else it says so itself."""
+    try:
+        run = run or record.run()
+    except UserError as error:
+        return Row("DAMAGED", record.key[:12], note=str(error))
+    name = f"{run.pair} {run.method} {run.trial}"
+    if not record.exists():
+        return Row("new", name)
+    epochs = f"{len(record.whole_lines())}/{run.stream.epochs}"
+    try:
+        status = record.status()
+    except UserError as error:
+        return Row("DAMAGED", name, epochs, note=f"{error}, or run its grid: it is mended")
+    if status is None:
+        return Row("new", name)
+    if status.state == "RUNNING":
+        return Row("RUNNING", name, epochs, *owner_words(record))
+    note = status.reason
+    if status.state == "FAILED":
+        note += f"; remove {record.directory} to try it again"
+    return Row(status.state, name, epochs, note=note)
+
+
+def owner_words(record: Record) -> tuple[str, str]:
+    """Who holds the run's lease, and since when, or that nobody does."""
+    stage = stage_of(record.directory)
+    owner = owner_of(stage) if stage else None
+    if stage is None or owner is None:
+        return "", "was killed; the same `repro run` goes on"
+    since = f"since {clock((now_ms() - owner.since_ms) / 1000)}"
+    try:
+        silent = time.time() - (stage / OWNER).stat().st_mtime
+    except OSError:  # it has just ended
+        silent = 0.0
+    if silent > SILENT_SECONDS:
+        since += f", silent for {clock(silent)}: stopped or dead, the next `repro run` takes over"
+    return f"{owner.host}:{owner.pid}", since

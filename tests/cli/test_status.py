@@ -1,0 +1,90 @@
+"""What ``repro status`` says of records."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from repro.leases import OWNER, Leases
+from repro.records import Record, Status, now_ms
+from repro.spec import key
+from repro.status import row_of
+from tests import tiny
+from tests.cli.invoke import repro
+
+RUN = tiny.run("kd")
+NAME = "resnet8:resnet8 kd 1"
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    record = Record(tmp_path / "records" / key(RUN))
+    record.create(RUN, {"profile": "demo", "grid": "demo"})
+    record.append({"epoch": 0, "metrics": {}})
+    return record
+
+
+def test_a_run_in_training_says_where_and_since_when(record: Record) -> None:
+    with Leases().holding(record, "training") as own:
+        assert own
+        own.write_status(Status("RUNNING", now_ms()))
+        row = row_of(record)
+    assert (row.state, row.name, row.epochs) == ("RUNNING", NAME, "1/3")
+    assert row.where.endswith(f":{os.getpid()}")
+    assert row.note == "since 0 s"
+
+
+def test_a_silent_owner_is_told(record: Record) -> None:
+    with Leases().holding(record, "training") as own:
+        assert own
+        assert own.stage
+        own.write_status(Status("RUNNING", now_ms()))
+        os.utime(own.stage / OWNER, (0, 0))
+        assert "stopped or dead, the next `repro run` takes over" in row_of(record).note
+
+
+def test_a_run_whose_owner_was_killed_is_told(record: Record) -> None:
+    record.write_status(Status("RUNNING", now_ms()))
+    assert row_of(record).note == "was killed; the same `repro run` goes on"
+
+
+def test_a_failed_run_says_why_and_how_to_try_again(record: Record) -> None:
+    record.write_status(Status("FAILED", 1, 2, "train/kd is not finite at epoch 0"))
+    note = row_of(record).note
+    assert note == f"train/kd is not finite at epoch 0; remove {record.directory} to try it again"
+
+
+@pytest.mark.parametrize("name", ["run.json", "status.json"])
+def test_a_damaged_record_is_told(record: Record, name: str) -> None:
+    record.write_status(Status("STOPPED", 1, 2))
+    (record.directory / name).write_text("{")
+    row = row_of(record)
+    assert row.state == "DAMAGED"
+    assert name in row.note
+
+
+def test_the_command_counts_and_changes_nothing(record: Record) -> None:
+    record.write_status(Status("STOPPED", 1, 2, "stopped by SIGTERM"))
+    other = replace(RUN, trial=2)
+    finished = Record(record.directory.parent / key(other))
+    finished.create(other, {})
+    finished.write_status(Status("FINISHED", 1, 2))
+    root = record.directory.parents[1]
+    before = sorted(root.rglob("*"))
+    result = repro("status", "--runs-dir", root)
+    assert result.exit_code == 0
+    assert f"{root}: 2 runs: 1 FINISHED, 1 STOPPED" in result.output.replace("\n", "")
+    assert "stopped by SIGTERM" in result.output
+    assert sorted(root.rglob("*")) == before
+
+
+def test_of_a_grid_what_was_never_begun_counts_too(tmp_path: Path) -> None:
+    result = repro("status", "demo", "--runs-dir", tmp_path)
+    assert "demo: 11 runs: 11 new" in result.output
+
+
+def test_no_runs_are_told(tmp_path: Path) -> None:
+    result = repro("status", "--runs-dir", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no runs; train some with `repro run demo`" in result.output
