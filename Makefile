@@ -11,7 +11,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants demo reproduce-cifar tables figures methods bench bench-gpu ui clean
+.PHONY: help setup test lint soak mutants demo reproduce-cifar tables figures methods bench bench-gpu ui status doctor clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -51,6 +51,12 @@ bench-gpu: setup  ## What decides the engine's design, on a GPU, 9 minutes a cal
 
 ui: setup  ## The MLflow UI on this machine; prints the address that shows runs.
 	$(REPRO) ui --runs-dir "$(RUNS)" --port $(PORT)
+
+status: setup  ## What is done, running, failed and left, of every run or of GRID.
+	$(REPRO) status $(GRID) --profile $(PROFILE) --runs-dir "$(RUNS)"
+
+doctor: setup  ## What is wrong here, and its cure.
+	$(REPRO) doctor --runs-dir "$(RUNS)"
 
 lint: setup
 	$(VENV)/bin/ruff check .

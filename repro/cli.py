@@ -126,6 +126,15 @@ def status(**given: Any) -> None:
     status.show_status(console(), **given)
 
 
+@main.command()
+@RUNS_DIR
+def doctor(runs_dir: Path) -> None:
+    """Say what is wrong with packages, disk, data, database or records, and its cure."""
+    from repro.doctor import doctor
+
+    sys.exit(doctor(console(), runs_dir, ROOT / "data"))
+
+
 @main.command("show-run")
 @grid_options
 def show_run(**given: Any) -> None:

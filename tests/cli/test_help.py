@@ -29,6 +29,7 @@ def test_the_commands_are_known() -> None:
         "run",
         "plan",
         "status",
+        "doctor",
         "show-run",
         "data",
         "data fetch",
