@@ -129,7 +129,7 @@ def status(**given: Any) -> None:
 @main.command()
 @RUNS_DIR
 def doctor(runs_dir: Path) -> None:
-    """Say what is wrong with packages, disk, data, database or records, and its cure."""
+    """Say what is wrong here and what cures it; nothing is changed."""
     from repro.doctor import doctor
 
     sys.exit(doctor(console(), runs_dir, ROOT / "data"))
