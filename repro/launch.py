@@ -165,9 +165,9 @@ def _train(
     console: Console,
 ) -> bool:
     """Train the waves; True where a cohort ended by an error."""
-    make_directory(make_directory(request.runs_dir) / "records")
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
+    make_directory(make_directory(request.runs_dir) / "records")
     bars, leases = TerminalProgress(console, len(cohorts)), Leases()
     with ExitStack() as stack:
         progress = stack.enter_context(bars)
