@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from repro import history, live
+from repro.leases import Leases
 from repro.live import Live
 from repro.records import Records
 from repro.tracking import Mirror, load_results
@@ -160,8 +161,9 @@ def test_trained_with_a_thread_the_store_is_that_of_a_sync(
     fresh = records.runs_dir / "fresh"
     lines: list[str] = []
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{records.runs_dir / 'mlflow.db'}")
-    with Live(lambda: Mirror(fresh), lines.append) as tracker:
-        tiny.train(RUNS, fresh, tracker=tracker)
+    leases = Leases()  # of one process: what it trains it may mirror
+    with Live(lambda: Mirror(fresh, leases), lines.append) as tracker:
+        tiny.train(RUNS, fresh, tracker=tracker, leases=leases)
     assert lines == []
     live_rows = rows(records)
     assert set(load_results(fresh)["method"]) == {"teacher", "kd", "cmkd"}
