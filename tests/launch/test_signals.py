@@ -97,7 +97,9 @@ def test_sigint_ends_with_130_in_seconds_also_in_the_background(stops: dict[str,
     stop = stops["SIGINT"]
     assert stop.code == 130
     assert stop.seconds < 5
-    assert stop.error == "stopped by SIGINT; give the same command again to go on\n"
+    at_once, at_the_end = stop.error.splitlines()
+    assert at_once == "SIGINT: stopping at the next step; once more stops at once"
+    assert at_the_end == "stopped by SIGINT; give the same command again to go on"
     assert stop.states == ["FINISHED"] + ["STOPPED"] * 5
     assert stop.epochs == [3] + [1] * 5  # the epoch in progress left no trace
 

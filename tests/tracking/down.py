@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from repro.leases import Leases
 from repro.live import Live, open_mirror
 from repro.records import Records
 from repro.tracking import load_results, sync_records
@@ -15,8 +16,9 @@ HEALS = "training goes on, `repro sync` adds what is missing"
 def train(runs_dir: Path) -> list[str]:
     """What was said of MLflow while ``RUN`` was trained."""
     lines: list[str] = []
-    with Live(lambda: open_mirror(runs_dir), lines.append) as tracker:
-        tiny.train((RUN,), runs_dir, tracker=tracker)
+    leases = Leases()  # of one process: what it trains it may mirror
+    with Live(lambda: open_mirror(runs_dir, leases), lines.append) as tracker:
+        tiny.train((RUN,), runs_dir, tracker=tracker, leases=leases)
     return lines
 
 

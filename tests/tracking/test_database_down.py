@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from repro import live
 from repro.errors import UserError
+from repro.leases import Leases
 from repro.live import Live, open_mirror
 from repro.runtime import Tracker
 from repro.tracking import load_results
@@ -59,11 +60,12 @@ def test_a_database_that_stays_locked_is_asked_again_in_seconds(
 ) -> None:
     monkeypatch.setattr(live, "LOCKED_SECONDS", 0.1)
     lines: list[str] = []
+    leases = Leases()  # of one process: what it trains it may mirror
     with closing(sqlite3.connect(runs_dir / "mlflow.db")) as other:
         other.execute("BEGIN IMMEDIATE")
-        tracker = Live(lambda: open_mirror(runs_dir), lines.append)
+        tracker = Live(lambda: open_mirror(runs_dir, leases), lines.append)
         with instead_of_patience("PRAGMA busy_timeout = 50"):
-            tiny.train((RUN,), runs_dir, tracker=tracker)
+            tiny.train((RUN,), runs_dir, tracker=tracker, leases=leases)
             wait(lambda: bool(lines))
         other.rollback()
         wait(lambda: len(load_results(runs_dir)) == 1)  # not a minute later

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from repro import live
 from repro.errors import UserError
+from repro.leases import Leases
 from repro.limits import Interrupted
 from repro.live import Live, open_mirror
 from repro.tracking import load_results
@@ -95,9 +96,10 @@ def test_training_does_not_wait_for_a_slow_server(
 ) -> None:
     server.seconds = 0.1
     lines: list[str] = []
+    leases = Leases()  # of one process: what it trains it may mirror
     began = time.monotonic()
-    with Live(lambda: open_mirror(runs_dir), lines.append) as tracker:
-        tiny.train((RUN,), runs_dir, tracker=tracker)
+    with Live(lambda: open_mirror(runs_dir, leases), lines.append) as tracker:
+        tiny.train((RUN,), runs_dir, tracker=tracker, leases=leases)
         asked = server.asked
     assert asked < 0.5 * server.asked  # the rest came after training
     assert time.monotonic() - began > 1
@@ -112,8 +114,9 @@ def test_after_a_signal_a_server_that_hangs_gets_two_seconds(
     answer = threading.Event()
     server.before = lambda _number: answer.wait(20)
     lines: list[str] = []
-    tracker = Live(lambda: open_mirror(runs_dir), lines.append)
-    tiny.train((RUN,), runs_dir, tracker=tracker)
+    leases = Leases()  # of one process: what it trains it may mirror
+    tracker = Live(lambda: open_mirror(runs_dir, leases), lines.append)
+    tiny.train((RUN,), runs_dir, tracker=tracker, leases=leases)
     began = time.monotonic()
     tracker.__exit__(Interrupted, Interrupted(15), None)
     assert time.monotonic() - began < live.INTERRUPTED_SECONDS + 0.5
