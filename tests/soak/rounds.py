@@ -18,8 +18,9 @@ from tests.soak.verdict import Verdict, integrity, of_mlflow, of_records
 LAUNCHERS = 2
 HITS = 3  # kills at every fault point
 MEAN_LIFE_SECONDS = 0.8  # after the first batch
-LONGEST_LIFE_SECONDS = 3.0  # of one that is to meet a fault point which may never come
-LATEST_PASSAGE = 3  # a fault point kills at one of its first passages
+LONGEST_LIFE_SECONDS = 15.0  # of one that is to meet a fault point which may never come
+LATEST_PASSAGE = 2  # a fault point kills at one of its first passages
+AIMED = 0.7  # of the launchers, as long as a fault point is wanted
 PAUSE_CHANCE = 0.03  # that a launcher is stopped for longer than its leases live
 SERVER_SECONDS = (8.0, 25.0)  # between its stops and starts
 POLL_SECONDS = 0.02
@@ -104,7 +105,7 @@ class Round:
         missing, rng = self.soak.missing(), self.soak.random
         environment = {"REPRO_FAULT_LOG": str(self.journal.path), "MLFLOW_TRACKING_URI": self.uri}
         fault, life = "", rng.expovariate(1 / MEAN_LIFE_SECONDS)
-        if missing and rng.random() < 0.7:
+        if missing and rng.random() < AIMED:
             fault = f"{rng.choice(missing)}:{rng.randint(1, LATEST_PASSAGE)}"
             life = LONGEST_LIFE_SECONDS
             environment["REPRO_FAULT"] = fault
