@@ -102,10 +102,14 @@ def trained_teacher() -> LiveTeacher:
 
 @every_method
 def test_an_epoch_on_digits_lowers_the_loss(method: str) -> None:
-    """The last five batches against the first five, at a lower rate: 25 steps are few."""
-    run = RUNS[method]
+    """The last five batches against the first five, at a lower rate: 25 steps are few.
+
+    CAT-KD's first loss is in the hundreds here: at 0.03 it is luck of the rounding, so of the
+    processor, whether it falls.
+    """
+    run, rate = RUNS[method], 0.01 if method == "catkd" else 0.03
     stream = replace(DIGITS, second_view=run.stream.second_view)
-    run = replace(run, stream=stream, optim=Optim(lr=0.03))
+    run = replace(run, stream=stream, optim=Optim(lr=rate))
     losses = epoch(tiny.student(run), trained_teacher())
     assert len(losses) == 25
     assert sum(losses[-5:]) < 0.97 * sum(losses[:5])

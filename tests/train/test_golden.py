@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.train.golden import FILE, METHODS, curve
+from tests.train.golden import FILE, METHODS, TOLERANCE, curve
 
 RECORDED = json.loads(FILE.read_text())
 
@@ -13,7 +13,7 @@ RECORDED = json.loads(FILE.read_text())
 def test_twenty_steps_follow_the_recorded_curve(method: str) -> None:
     found = curve(method)
     assert len(found) == 20
-    assert found == pytest.approx(RECORDED[method], rel=1e-4)
+    assert found == pytest.approx(RECORDED[method], rel=TOLERANCE)
 
 
 def test_every_method_has_a_curve_of_its_own() -> None:
