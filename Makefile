@@ -1,5 +1,6 @@
 # Every target makes the virtual environment first where it is missing.
 SHELL := /bin/bash
+unexport PYTHONDONTWRITEBYTECODE  # every command would compile PyTorch and MLflow anew
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv

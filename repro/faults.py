@@ -1,8 +1,8 @@
 """Fault points: named moments at which a test ends the process, to see what that costs.
 
 ``REPRO_FAULT="status.json written:3"`` kills it, as ``kill -9`` does, the third time that it comes
-by. ``REPRO_FAULT_LOG=FILE`` appends a line each time: process, name and path, between tabs. Without
-them nothing happens.
+by; of several, between commas, the first that it meets does. ``REPRO_FAULT_LOG=FILE`` appends a
+line each time: process, name and path, between tabs. Without them nothing happens.
 """
 
 import os
@@ -28,5 +28,5 @@ def _pass(name: str, path: Path | None) -> None:
             descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             os.write(descriptor, f"{os.getpid()}\t{name}\t{path or ''}\n".encode())
             os.close(descriptor)
-        if os.environ.get("REPRO_FAULT") == f"{name}:{count}":
+        if f"{name}:{count}" in os.environ.get("REPRO_FAULT", "").split(","):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -65,6 +65,19 @@ def write_reserved(path: Path, content: str, stage: Path) -> None:
         raise failed(path, error, stage) from error
 
 
+def remove(path: Path, stage: Path | None = None) -> None:
+    """Remove a file, if it is there. Raises as ``write_atomically`` does."""
+    try:
+        if stage:
+            path = path.rename(stage / f".{path.name}.removed")
+        path.unlink()
+    except FileNotFoundError as error:
+        if stage and not stage.exists():
+            raise failed(path, error, stage) from error
+    except OSError as error:
+        raise failed(path, error, stage) from error
+
+
 def append_line(path: Path, line: str, stage: Path | None = None) -> None:
     """Append one line and flush it to disk. Raises as ``write_atomically`` does.
 

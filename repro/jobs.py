@@ -256,6 +256,9 @@ class CohortJob:
 
 def _restore(student: Student, record: Record, point: ResumePoint) -> None:
     if point.state is None:
+        for path in (record.checkpoint, checkpoint.previous(record.checkpoint)):
+            if path.exists():  # of no use now, but somebody's training
+                keep_aside(record, path.name)
         record.restart()
         return
     if point.note and record.checkpoint.exists():  # no good: it must not become the previous one

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,16 +29,17 @@ from repro.execute.inline import inline
 from repro.execute.local import local
 from repro.files import make_directory
 from repro.grid import Choice, expand
-from repro.leases import Leases, stage_of
+from repro.leases import Leases
 from repro.limits import Limits, OutOfTime
 from repro.live import Live, open_mirror
 from repro.plan import Cohort, TeacherChoice, Wave, epochs_left, largest_first, plan
 from repro.profiles import Profile, profile_named
 from repro.progress import TerminalProgress
-from repro.records import Records, now_ms
+from repro.records import Records
 from repro.resume import resume_point
 from repro.runtime import RecordsOnly, Runtime, Tracker
 from repro.spec import Precision, Run, key
+from repro.stale import close_stale
 from repro.train.step import ENGINES, Engine
 
 RUNS_DIR, DATA_DIR = ROOT / "runs", ROOT / "data"
@@ -170,6 +171,7 @@ def _train(
     make_directory(make_directory(request.runs_dir) / "records")
     bars, leases = TerminalProgress(console, len(cohorts)), Leases()
     with ExitStack() as stack:
+        stack.callback(leases.release_all)  # also what MLflow still hangs in
         progress = stack.enter_context(bars)
         runtime = Runtime(
             runs_dir=request.runs_dir,
@@ -218,23 +220,6 @@ def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Data
     elif "cifar100" in names and not (request.data_dir / FILE).exists():
         fetch(request.data_dir)
     return {name: load(name, request.data_dir) for name in names}
-
-
-def close_stale(runtime: Runtime) -> None:
-    """What is RUNNING although nobody lives who holds its lease was killed; say so in records and
-    MLflow. The leases of dead owners are cleared away."""
-    for record in runtime.records:
-        if runtime.records.state(record.key) != "RUNNING" and not stage_of(record.directory):
-            continue
-        with runtime.leases.holding(record, "closing") as own:
-            running = own and runtime.records.state(record.key) == "RUNNING"  # not just ended
-            status = own.status() if own and running else None
-            if own and status:
-                ended = max(now_ms(), status.started_ms)
-                own.write_status(
-                    replace(status, state="STOPPED", ended_ms=ended, reason="was killed")
-                )
-                runtime.tracker.update(record)
 
 
 def how_to_go_on(error: OutOfTime, done: int) -> str:

@@ -209,11 +209,17 @@ class Leases:
                 return
             if self.held.get(lease.directory) is lease:
                 del self.held[lease.directory]
-            evict(lease.directory, lease.stage)
+            evict(lease.directory, lease.stage, lease.lock)
             faults.point("lease given back", lease.directory)
-            os.close(lease.lock)
         with suppress(OSError):
             lease.directory.rmdir()  # nothing was written there
+
+    def release_all(self) -> None:
+        """At the end of a process: also what a thread still uses, which is too late."""
+        with self.lock:
+            for lease in list(self.held.values()):
+                lease.users = 1
+                self.release(lease)
 
     def dead(self, stage: Path) -> bool:
         """Is the owner of this stage gone? To know of a silent one it must be asked repeatedly."""
@@ -261,19 +267,22 @@ def _unlocked(path: Path) -> bool:
     return True
 
 
-def evict(directory: Path, stage: Path) -> None:
+def evict(directory: Path, stage: Path, lock: int | None = None) -> None:
     """Take a stage away, which only one process can do, and remove it: who still has a handle of
-    it on a network file system must not be able to use it."""
-    _remove(directory, stage)
+    it on a network file system must not be able to use it. ``lock``: our own handle, closed."""
+    _remove(directory, stage, lock)
     with suppress(OSError):
         (directory / LEASE).rmdir()
 
 
-def _remove(directory: Path, made: Path) -> None:
-    """Renamed first: whoever is at work in it finds all of it or nothing."""
+def _remove(directory: Path, made: Path, lock: int | None = None) -> None:
+    """Renamed first: whoever is at work in it finds all of it or nothing. An open file would leave
+    a name behind on a network file system."""
     gone = directory / f".gone.{made.name.lstrip('.')}"
     with suppress(OSError):
         made.rename(gone)
+    if lock is not None:
+        os.close(lock)
     shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -19,6 +19,7 @@ PAUSE_SECONDS = 60.0  # without MLflow after it failed
 LOCKED_SECONDS = 5.0  # the same where a database was locked, for which MLflow has waited 20 s
 STUCK_SECONDS = 30.0  # the client gives a dead server up after 2 tries of 10 s and a pause
 INTERRUPTED_SECONDS = 2.0  # for everything after a signal: who sent it waits for the end
+HELD_SECONDS = 0.5  # a launcher looks at a run that has ended for a moment only
 REASON_CHARACTERS = 500  # a server may answer with a page
 # A call takes 4 ms for one epoch of a student and 12 ms for ten (sqlite), and where two cores train
 # this thread takes its time from them: short epochs share a call.
@@ -38,7 +39,8 @@ class Resilient:
         self.failed, self.resume_at = False, 0.0
 
     def update(self, record: Record) -> bool:
-        """False where MLflow does not have it all: it failed, or is left alone for now.
+        """False where MLflow does not have it all: it failed, or is left alone for now, or another
+        process holds the run.
 
         Raises what is wrong with this record, while MLflow may take others.
         """
@@ -47,13 +49,12 @@ class Resilient:
         try:
             if self.mirror is None:
                 self.mirror = self._made()
-            self.mirror.update(record)
+            return self.mirror.update(record) != "held"
         except Exception as error:
             if not of_mlflow(error):
                 raise
             self._fail(error)
             return False
-        return True
 
     def _made(self) -> Tracker:
         try:
@@ -141,13 +142,18 @@ class Live:
             self._tell(f"MLflow: no answer in {STUCK_SECONDS:.0f} s; `repro sync` adds the rest")
 
     def _work(self) -> None:
-        last = False
-        while not last:
-            last = self.closing.wait(PERIOD_SECONDS)
-            with self.lock:
-                marked, self.marked = self.marked, {}
-            for record in marked.values():
-                self._mirror(record)
+        while not self.closing.wait(PERIOD_SECONDS):
+            self._mirror_marked()
+        self._mirror_marked()
+        if self.marked:  # another process may just be looking at it
+            time.sleep(HELD_SECONDS)
+            self._mirror_marked()
+
+    def _mirror_marked(self) -> None:
+        with self.lock:
+            marked, self.marked = self.marked, {}
+        for record in marked.values():
+            self._mirror(record)
 
     def _mirror(self, record: Record) -> None:
         try:

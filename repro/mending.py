@@ -13,21 +13,24 @@ from functools import partial
 from pathlib import Path
 
 from repro.errors import UserError
-from repro.files import cannot_write
+from repro.files import failed
 from repro.records import Record, Status, now_ms
 from repro.spec import Run, key
 
 STARTED = re.compile(rb'"started_ms": *(\d{10,16})\b')
+TRAINED = ("status.json", "history.jsonl", "checkpoint", "checkpoint.previous")
 SIDE_FILES = ("environment.json", "mlflow.json")  # written anew
 
 
 def mend(record: Record, run: Run, tags: dict[str, str]) -> list[str]:
     """Make the record of ``run`` readable, under its lease; returns lines that say what was done.
 
-    Raises UserError where the directory cannot be written.
+    Raises UserError where the directory cannot be written, LeaseLost once another process has it.
     """
-    if not (record.directory / "run.json").exists():
-        return []
+    if not record.exists():
+        if not any((record.directory / name).exists() for name in TRAINED):
+            return []  # it was never begun
+        record.create(run, tags)  # the rest of a copy that broke off
     lines = _run(record, run, tags) + _history(record) + _status(record)
     for name in SIDE_FILES:
         if _damaged(partial(record.read_json, name), dict):
@@ -36,7 +39,10 @@ def mend(record: Record, run: Run, tags: dict[str, str]) -> list[str]:
 
 
 def keep_aside(record: Record, name: str) -> str:
-    """Rename a file of the record to a name that says it is damaged; returns what to say."""
+    """Rename a file of the record to a name that says it is damaged; returns what to say.
+
+    Raises UserError where that cannot be, LeaseLost once another process has the run.
+    """
     path = record.directory / name
     time = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     kept = path.with_name(f"{name}.damaged-{time}")
@@ -45,7 +51,7 @@ def keep_aside(record: Record, name: str) -> str:
             os.utime(record.stage)  # ours?
         path.rename(kept)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise failed(path, error, record.stage) from error
     return f"{path} is damaged, kept as {kept.name}"
 
 

@@ -14,7 +14,14 @@ from typing import Any, Literal, get_args
 
 from repro import spec
 from repro.errors import UserError
-from repro.files import DiskFull, append_line, make_directory, write_atomically, write_reserved
+from repro.files import (
+    DiskFull,
+    append_line,
+    make_directory,
+    remove,
+    write_atomically,
+    write_reserved,
+)
 
 State = Literal["RUNNING", "FINISHED", "FAILED", "STOPPED"]
 RecordState = State | Literal["DAMAGED"]  # its status cannot be read
@@ -139,28 +146,30 @@ class Record:
 
         Raises UserError for any other line that is not the next epoch's JSON.
         """
-        path = self.directory / "history.jsonl"
-        try:
-            lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-        except OSError as error:
-            raise self._damaged(path.name, str(error)) from error
-        entries = []
-        for epoch, line in enumerate(lines[:-1]):  # whole lines end in a newline
-            entries.append(self._entry(line, epoch))
-        return entries
+        return [self._entry(line, epoch) for epoch, line in enumerate(self._lines())]
 
     def whole_lines(self) -> list[bytes]:
-        """The lines of the history up to the first that is damaged; never raises UserError."""
-        try:
-            *lines, _torn = (self.directory / "history.jsonl").read_bytes().split(b"\n")
-        except OSError:
-            return []
+        """The lines of the history up to the first that is damaged.
+
+        Raises UserError where the file cannot be read, which says nothing of its content.
+        """
+        lines = self._lines()
         for epoch, line in enumerate(lines):
             try:
                 self._entry(line, epoch)
             except UserError:
                 return lines[:epoch]
         return lines
+
+    def _lines(self) -> list[bytes]:
+        """Whole lines end in a newline."""
+        path = self.directory / "history.jsonl"
+        try:
+            return path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}): see to it first") from error
 
     def _entry(self, line: bytes, epoch: int) -> dict[str, Any]:
         try:
@@ -185,7 +194,7 @@ class Record:
     def restart(self) -> None:
         """Forget what was trained; the identity stays."""
         for name in ("history.jsonl", "checkpoint", "checkpoint.previous", *LEFT_OVER):
-            (self.directory / name).unlink(missing_ok=True)
+            remove(self.directory / name, self.stage)
 
     def write_json(self, name: str, data: Any) -> None:
         self.write(name, json.dumps(data, indent=1))

@@ -107,9 +107,9 @@ def test_appended_bytes_are_seen(saved: bytes, tmp_path: Path) -> None:
     refused(tmp_path, saved + b"\0")
 
 
-def test_what_cannot_be_read_counts_as_damaged(tmp_path: Path) -> None:
+def test_a_directory_counts_as_damaged(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
-    with pytest.raises(DamagedCheckpoint, match=r"checkpoint cannot be read \(Is a directory\)"):
+    with pytest.raises(DamagedCheckpoint, match=r"checkpoint is no file"):
         load(tmp_path / "checkpoint")
 
 

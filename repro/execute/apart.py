@@ -4,7 +4,6 @@ import gc
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 
 import torch
 
@@ -26,22 +25,35 @@ def train_apart(cohort: Cohort, runtime: Runtime, *, partly: bool = True) -> tup
     share a teacher. The runs are held while they train. Raises what ``run_cohort`` raises, except
     errors of the cohort alone: they are told, and it is added to ``runtime.broken``.
     """
-    with ExitStack() as stack:
-        mine: list[Run] = []
+    with ExitStack() as held:
+        mine, lost = [], []
         for run in cohort.runs:
-            lease = runtime.leases.take(runtime.records.own(key(run)), "training")
-            if lease:
-                stack.callback(runtime.leases.release, lease)
+            lease = held.enter_context(ExitStack())
+            if not _ready(run, runtime, lease):
+                lost.append(run)
+                if not partly:
+                    return cohort.runs
+            elif runtime.records.state(key(run)) in ENDED:
+                lease.close()  # another process may have to mirror it
+            else:
                 mine.append(run)
-                own = replace(runtime.records.own(key(run)), stage=lease.stage)
-                for line in mend(own, run, run_tags(run) | runtime.tags):
-                    runtime.progress.line(line)
-            elif not partly:
-                return cohort.runs
-        lost: list[Run] = [run for run in cohort.runs if run not in mine]
         for part in as_they_stand(mine, runtime.records):
             lost += _guarded(part, runtime)
     return tuple(lost)
+
+
+def _ready(run: Run, runtime: Runtime, stack: ExitStack) -> bool:
+    """Is the run held, until the end of ``stack``, and its record mended?"""
+    own = stack.enter_context(runtime.leases.holding(runtime.records.own(key(run)), "training"))
+    if own is None:
+        return False
+    try:
+        lines = mend(own, run, run_tags(run) | runtime.tags)
+    except LeaseLost:
+        return False
+    for line in lines:
+        runtime.progress.line(line)
+    return True
 
 
 def as_they_stand(runs: Iterable[Run], records: Records) -> list[Cohort]:
@@ -51,7 +63,7 @@ def as_they_stand(runs: Iterable[Run], records: Records) -> list[Cohort]:
     for run in runs:
         record = records.of(key(run))
         if records.state(key(run)) not in ENDED:
-            groups[resume_point(record).next_epoch if record.exists() else 0].append(run)
+            groups[resume_point(record).next_epoch].append(run)
     return [Cohort(tuple(members), epoch) for epoch, members in sorted(groups.items())]
 
 

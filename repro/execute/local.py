@@ -20,6 +20,7 @@ from repro.plan import Cohort, Wave, teacher_passes
 from repro.records import ENDED
 from repro.runtime import Runtime, Stopped
 from repro.spec import key
+from repro.stale import close_stale
 from repro.teachers import check_choice
 
 POLL_SECONDS = 0.2  # between two looks at signals
@@ -180,6 +181,7 @@ class Launcher:
             self.board.done(entry)
             self.runtime.progress.line(f"{line} again; the same command goes on")
             self.runtime.broken.append(cohort)
+            close_stale(self.runtime)
         else:
             self.mourned.append(cohort)
             self.board.again(entry)

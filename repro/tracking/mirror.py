@@ -71,6 +71,8 @@ class Mirror:
                 status = held.status() if held else None
                 if held and status:
                     return "written" if write(held, status) else "right"
+                if held is None:
+                    self.stored.pop(record.key, None)  # its owner adds to it
                 return "held" if held is None else "right"
         except LeaseLost:
             self.stored.pop(record.key, None)

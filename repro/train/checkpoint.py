@@ -45,11 +45,17 @@ def previous(path: Path) -> Path:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Tensors (on the CPU) and meta. Raises DamagedCheckpoint with the file's name."""
+    """Tensors (on the CPU) and meta. Raises DamagedCheckpoint with the file's name, and UserError
+    where it cannot be read, which says nothing of its content."""
     try:
         data = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DamagedCheckpoint(f"{path} is no file") from error
     except OSError as error:
-        raise DamagedCheckpoint(f"{path} cannot be read ({error.strerror})") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): see to it, or remove it to go on from an "
+            "earlier one"
+        ) from error
     digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise DamagedCheckpoint(f"{path} is damaged: its checksum does not match its content")

@@ -16,7 +16,7 @@ from repro.data import digits
 from repro.errors import UserError
 from repro.execute.local import local
 from repro.launch import waves_of
-from repro.leases import Leases
+from repro.leases import Leases, stage_of
 from repro.limits import Interrupted, OutOfTime
 from repro.losses import CE
 from repro.plan import Cohort
@@ -128,6 +128,11 @@ def test_a_worker_that_is_killed_twice_is_told_and_its_neighbour_finishes(tmp_pa
         " trial 0; once more",
         " trial 0 again; the same command goes on",
     ]
+    record = tiny.record(killed, tmp_path)
+    status = record.status()
+    assert status
+    assert (status.state, status.reason) == ("STOPPED", "was killed")
+    assert stage_of(record.directory) is None
 
 
 def test_a_users_error_of_a_worker_reaches_the_parent(tmp_path: Path) -> None:

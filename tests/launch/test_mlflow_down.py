@@ -63,3 +63,4 @@ def test_after_a_signal_the_process_ends_although_the_server_hangs(
     assert stop.seconds < 5
     assert stop.error.endswith("\nstopped by SIGTERM; give the same command again to go on\n")
     assert states(with_teacher) == ["FINISHED"] + ["STOPPED"] * 5
+    assert not list((with_teacher / "records").glob("*/lease"))

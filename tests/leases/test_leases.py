@@ -12,6 +12,7 @@ from repro import leases as module
 from repro.errors import LeaseLost, UserError
 from repro.files import DiskFull
 from repro.leases import Lease, Leases, evict, owner_of, stage_of
+from repro.mending import keep_aside
 from repro.records import Record, Status
 from repro.train import checkpoint
 from tests.disk import FAILURES, fail, names
@@ -148,8 +149,10 @@ def lost(record: Record) -> Record:
         lambda r: r.cut_history(0),
         lambda r: r.write_json("environment.json", {}),
         lambda r: checkpoint.save(r.checkpoint, {}, {}, r.stage),
+        lambda r: r.restart(),
+        lambda r: keep_aside(r, "checkpoint"),
     ],
-    ids=["status", "append", "cut", "json", "checkpoint"],
+    ids=["status", "append", "cut", "json", "checkpoint", "restart", "keep aside"],
 )
 def test_no_write_of_an_old_owner_succeeds(lost: Record, write) -> None:  # type: ignore[no-untyped-def]
     (lost.directory / "checkpoint").write_text("the new owner's")

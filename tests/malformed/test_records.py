@@ -1,5 +1,6 @@
 """Every file of a record, damaged in every way: its run goes on, and nothing is thrown away."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -150,6 +151,52 @@ def test_a_directory_in_the_place_of_a_checkpoint_is_kept_aside(
     record = tiny.record(RUN, directory)
     record.checkpoint.unlink()
     record.checkpoint.mkdir()
+    tiny.train((RUN,), directory)
+    assert tiny.results((RUN,), directory) == tiny.results((RUN,), finished)
+
+
+def test_training_that_cannot_go_on_is_kept_aside(directory: Path, finished: Path) -> None:
+    """The checkpoints are good, but the history before them is lost."""
+    record = tiny.record(RUN, directory)
+    names = ("checkpoint", "checkpoint.previous")
+    before = sorted((record.directory / name).read_bytes() for name in names)
+    path = record.directory / "history.jsonl"
+    path.write_bytes(b"\0" * len(path.read_bytes().split(b"\n")[0]) + b"\n")
+    tiny.train((RUN,), directory)
+    kept = [p for p in damaged_files(record.directory) if p.name.startswith("checkpoint")]
+    assert sorted(path.read_bytes() for path in kept) == before
+    assert tiny.results((RUN,), directory) == tiny.results((RUN,), finished)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "history.jsonl"])
+def test_what_cannot_be_read_just_now_is_left_as_it_is(
+    directory: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad cable says nothing of the content."""
+    record, read = tiny.record(RUN, directory), Path.read_bytes
+    before = {path.name: path.read_bytes() for path in record.directory.iterdir() if path.is_file()}
+
+    def broken(path: Path) -> bytes:
+        if path.name == name:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(UserError, match=r"cannot be read \(Input/output error\): see to it"):
+        tiny.train((RUN,), directory)
+    monkeypatch.undo()
+    after = {path.name: path.read_bytes() for path in record.directory.iterdir() if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize("status", ["damaged", "whole"])
+def test_a_copy_that_broke_off_before_its_identity_goes_on(
+    directory: Path, finished: Path, status: str
+) -> None:
+    record = tiny.record(RUN, directory)
+    (record.directory / "run.json").unlink()
+    if status == "damaged":
+        harm(directory, "status.json", "cut at 0.5")
     tiny.train((RUN,), directory)
     assert tiny.results((RUN,), directory) == tiny.results((RUN,), finished)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 
 from tests.soak.launchers import GRID, STREAM
-from tests.soak.rounds import HITS, Round, Soak
+from tests.soak.rounds import HITS, QUIET_SECONDS, Round, Soak
 from tests.soak.server import Server, free_port
 
-QUIET_SECONDS = 90.0  # kept for the last round's end
+SHORT_SECONDS = 15.0
 
 
 @click.command()
@@ -24,30 +24,43 @@ QUIET_SECONDS = 90.0  # kept for the last round's end
 @click.option("--minutes", default=14.0, show_default=True, help="No kill after this time.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Leave everything in this folder.")
-def main(kills: int, minutes: float, seed: int, keep: Path | None) -> None:
+@click.option("--short", is_flag=True, help="One grid, kills for 15 seconds, no server.")
+def main(kills: int, minutes: float, seed: int, keep: Path | None, short: bool) -> None:
     directory = keep or Path(tempfile.mkdtemp(prefix="soak"))
     directory.mkdir(exist_ok=True)
-    soak = Soak(directory, random.Random(seed))
-    deadline = time.monotonic() + 60 * minutes - QUIET_SECONDS
+    soak, began = Soak(directory, random.Random(seed)), time.monotonic()
     seconds = soak.undisturbed()
     click.echo(
         f"{len(GRID)} runs of {STREAM.epochs} epochs: {seconds:.1f} s undisturbed, "
         f"{len(soak.wanted)} fault points"
     )
-    number = 0
-    while (soak.kills.total() < kills or soak.missing()) and time.monotonic() < deadline:
-        number += 1
-        play(soak, number, deadline)
-    report(soak, number)
-    sound = not (soak.trouble or soak.missing() or soak.kills.total() < kills)
+    if short:
+        Round(soak, directory / "round", None).run(time.monotonic() + SHORT_SECONDS)
+        sound = bool(soak.kills) and not soak.trouble
+        report(soak, 1)
+    else:
+        sound = whole(soak, kills, began + 60 * minutes - QUIET_SECONDS) and not soak.trouble
     if keep is None and sound:
         shutil.rmtree(directory)
     verdict = soak.verdict
+    click.echo(f"\n{(time.monotonic() - began) / 60:.1f} minutes")
     click.echo(
         f"{soak.kills.total()} kills, {len(verdict.lost)} lost, {len(verdict.doubled)} doubled, "
         f"{len(verdict.stale)} stale"
     )
     raise SystemExit(0 if sound and not (verdict.lost or verdict.doubled or verdict.stale) else 1)
+
+
+def whole(soak: Soak, kills: int, deadline: float) -> bool:
+    """Grids until there were enough kills, at every fault point, or it is late: were there?"""
+    number = 0
+    while (soak.kills.total() < kills or soak.missing()) and time.monotonic() < deadline:
+        number += 1
+        play(soak, number, deadline)
+    report(soak, number)
+    for name in soak.missing():
+        click.echo(f"hit fewer than {HITS} times: {name}")
+    return soak.kills.total() >= kills and not soak.missing()
 
 
 def play(soak: Soak, number: int, deadline: float) -> None:
@@ -73,8 +86,6 @@ def report(soak: Soak, rounds: int) -> None:
     for name in names:
         bar = "#" * min(40, soak.kills[name])
         click.echo(f"{name:34} {soak.kills[name]:4} ({soak.hits[name]})  {bar}")
-    for name in soak.missing():
-        click.echo(f"hit fewer than {HITS} times: {name}")
     for line in (*soak.trouble, *soak.verdict.lost, *soak.verdict.doubled, *soak.verdict.stale):
         click.echo(f"! {line}")
 

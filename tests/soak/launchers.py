@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import sklearn.datasets
 import torch
+import torch._dynamo  # PyTorch itself does, at the first network
 
 import repro.launch
 import repro.live
@@ -17,13 +19,15 @@ from repro.grid import expand
 from repro.profiles import PROFILES
 from repro.spec import Run
 
-# The demo grid with 16 images a class: epochs are short enough to be killed between and within.
-STREAM = replace(PROFILES["demo"].stream, train_per_class=16, test_per_class=8, batch_size=32)
+# The demo grid with 8 images a class: epochs are short enough to be killed between and within.
+STREAM = replace(PROFILES["demo"].stream, train_per_class=8, test_per_class=4, batch_size=16)
 PROFILE = replace(PROFILES["demo"], stream=STREAM)
 CHECKPOINT_SECONDS = 0.3
 LEASE_SECONDS = 4.0
 GRID: tuple[Run, ...] = expand("demo", PROFILE)
 
+assert sklearn.datasets
+assert torch._dynamo
 assert repro.launch
 assert repro.live
 assert repro.tracking
@@ -31,14 +35,14 @@ assert repro.tracking
 
 @dataclass
 class Launcher:
-    """``fault``: the point at which it kills itself, with the number of its passage; ``kill_at``:
-    seconds after its first batch. ``outcome``: as ``os.waitpid`` says, once it has ended."""
+    """``kill_at``: seconds after its first batch. ``outcome``: as ``os.waitpid`` says, once it has
+    ended; ``killed``: by the soak, not by itself at a fault point."""
 
     pid: int
-    fault: str = ""
     kill_at: float = float("inf")
     first_batch: float | None = None
     outcome: int | None = None
+    killed: bool = False
 
     def ended(self) -> bool:
         if self.outcome is None:
@@ -54,6 +58,7 @@ class Launcher:
         return self.first_batch is not None and now - self.first_batch > self.kill_at
 
     def kill(self) -> None:
+        self.killed = True
         os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         self.outcome = os.waitstatus_to_exitcode(status)

@@ -18,12 +18,13 @@ from tests.soak.verdict import Verdict, integrity, of_mlflow, of_records
 LAUNCHERS = 2
 HITS = 3  # kills at every fault point
 MEAN_LIFE_SECONDS = 0.8  # after the first batch
-LONGEST_LIFE_SECONDS = 15.0  # of one that is to meet a fault point which may never come
+LONGEST_LIFE_SECONDS = 10.0  # of one that is to meet fault points which may never come
 LATEST_PASSAGE = 2  # a fault point kills at one of its first passages
-AIMED = 0.7  # of the launchers, as long as a fault point is wanted
+AIMED = 0.7  # of the launchers kill themselves, at the first wanted fault point that they meet
 PAUSE_CHANCE = 0.03  # that a launcher is stopped for longer than its leases live
 SERVER_SECONDS = (8.0, 25.0)  # between its stops and starts
 POLL_SECONDS = 0.02
+QUIET_SECONDS = 90.0  # in which the last round has to end
 
 
 @dataclass
@@ -88,6 +89,9 @@ class Round:
         """Until the grid is finished; from ``deadline`` on nobody is killed."""
         while self.launchers or not self.complete():
             self.quiet = time.monotonic() > deadline
+            if time.monotonic() > deadline + QUIET_SECONDS:
+                self.give_up()
+                return
             while len(self.launchers) < LAUNCHERS and not self.complete():
                 self.launch()
             time.sleep(POLL_SECONDS)
@@ -97,6 +101,12 @@ class Round:
             self.toggle_server()
         self.judge()
 
+    def give_up(self) -> None:
+        for launcher in self.launchers:
+            launcher.kill()
+        left = f"{self.directory.name} has not ended {QUIET_SECONDS:.0f} s after the last kill"
+        self.soak.trouble.append(left)
+
     def complete(self) -> bool:
         records = Records(self.directory)
         return all(records.state(key(run)) in ENDED for run in GRID)
@@ -104,17 +114,17 @@ class Round:
     def launch(self) -> None:
         missing, rng = self.soak.missing(), self.soak.random
         environment = {"REPRO_FAULT_LOG": str(self.journal.path), "MLFLOW_TRACKING_URI": self.uri}
-        fault, life = "", rng.expovariate(1 / MEAN_LIFE_SECONDS)
+        life = rng.expovariate(1 / MEAN_LIFE_SECONDS)
         if missing and rng.random() < AIMED:
-            fault = f"{rng.choice(missing)}:{rng.randint(1, LATEST_PASSAGE)}"
             life = LONGEST_LIFE_SECONDS
-            environment["REPRO_FAULT"] = fault
+            faults = [f"{name}:{rng.randint(1, LATEST_PASSAGE)}" for name in missing]
+            environment["REPRO_FAULT"] = ",".join(faults)
         if self.quiet:
             life = float("inf")
             environment.pop("REPRO_FAULT", None)
         words = ["run", "demo", "--device", "cpu", "--runs-dir", str(self.directory)]
         pid = start(words, self.directory / "out", **environment)
-        self.launchers.append(Launcher(pid, fault, life))
+        self.launchers.append(Launcher(pid, life))
 
     def look_at(self, launcher: Launcher) -> None:
         if launcher.ended():
@@ -144,7 +154,7 @@ class Round:
         if launcher.outcome == -signal.SIGKILL:
             if launcher.pid in self.journal.trained:
                 self.soak.kills[last] += 1
-            if last == launcher.fault.rpartition(":")[0]:
+            if not launcher.killed:
                 self.soak.hits[last] += 1
         elif launcher.outcome:
             self.soak.trouble.append(f"a launcher ended with code {launcher.outcome}")

@@ -46,6 +46,27 @@ def test_what_another_process_trains_is_left_to_it(records: Records) -> None:
     assert sorted(sync(records)) == ["right", "right", "written"]
 
 
+def test_epochs_that_another_process_logged_meanwhile_are_not_logged_again(
+    records: Records,
+) -> None:
+    """It took the run over, logged an epoch and died; the first one goes on."""
+    record, whole = record_of(records), record_of(records).history()
+    shorten(record, 1)
+    first = Mirror(records.runs_dir)
+    assert first.update(record) == "written"
+    other = Leases()
+    with other.holding(record, "training"):
+        assert first.update(record) == "held"
+        record.append(whole[1])
+        assert Mirror(records.runs_dir, other).update(record) == "written"
+    record.cut_history(1)  # to its checkpoint
+    record.append(whole[1] | {"time_ms": whole[1]["time_ms"] + 1000})
+    first.update(record)
+    run_id = stored(records).info.run_id
+    steps = [row[2] for row in rows(records) if row[:2] == (run_id, "test/top1")]
+    assert sorted(steps) == [0, 1]
+
+
 def test_who_trains_a_run_mirrors_it_too_and_so_does_its_launcher(records: Records) -> None:
     record = record_of(records)
     shorten(record, 1)

@@ -23,11 +23,10 @@ class Fake:
         self.calls: list[str] = []
         self.began, self.do = threading.Event(), do
 
-    def update(self, record: Record) -> bool:
+    def update(self, record: Record) -> object:
         self.calls.append(record.key)
         self.began.set()
-        self.do(record)
-        return True
+        return self.do(record)
 
 
 def record(name: str = "a") -> Record:
@@ -79,6 +78,18 @@ def test_several_epochs_become_one_update() -> None:
             live_tracker.update(record(name))
         assert fake.calls == []
     assert fake.calls == ["a", "b"]
+
+
+@pytest.mark.parametrize("period", ["often", "at_close"])
+def test_what_another_process_holds_for_a_moment_is_tried_again(
+    period: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(period)
+    answers = iter(["held", "written"])
+    fake = Fake(lambda _record: next(answers))
+    with tracker(fake) as live_tracker:
+        live_tracker.update(record())
+    assert fake.calls == ["a", "a"]
 
 
 @pytest.mark.usefixtures("often")
