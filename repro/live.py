@@ -18,7 +18,7 @@ from repro.runtime import Tracker
 PAUSE_SECONDS = 60.0  # without MLflow after it failed
 LOCKED_SECONDS = 5.0  # the same where a database was locked, for which MLflow has waited 20 s
 STUCK_SECONDS = 30.0  # the client gives a dead server up after 2 tries of 10 s and a pause
-INTERRUPTED_SECONDS = 2.0  # for everything after a signal: who sent it waits for the end
+INTERRUPTED_SECONDS = 1.0  # for everything after a signal: who sent it waits for the end
 HELD_SECONDS = 0.5  # a launcher looks at a run that has ended for a moment only
 REASON_CHARACTERS = 500  # a server may answer with a page
 # A call takes 4 ms for one epoch of a student and 12 ms for ten (sqlite), and where two cores train
