@@ -21,7 +21,7 @@ from repro.errors import LeaseLost, UserError
 from repro.files import cannot_write, make_directory, sync_directory
 from repro.leases import Leases, quiet, stage_of
 from repro.parcels import BROKEN, FILES, KEY, Contents, File, Parcel, opened
-from repro.records import Record, Records, now_ms
+from repro.records import MALFORMED, REASON_CHARACTERS, Record, Records, now_ms
 
 CHUNK_BYTES = 1 << 20
 SMALL_BYTES = 10 << 20  # more than any run.json has
@@ -95,8 +95,9 @@ def key_of(parcel: Parcel) -> str:
         run = spec.decode(data["run"])
         key = spec.key(run) if isinstance(run, spec.Run) else ""
         named = data["key"]
-    except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
-        raise Damaged(f"run.json describes no run ({error!r})") from error
+    except (UserError, *MALFORMED) as error:
+        found = repr(error)[:REASON_CHARACTERS]
+        raise Damaged(f"run.json describes no run ({found})") from error
     if key != named or not KEY.fullmatch(key):
         raise Damaged("run.json describes another run than it names")
     return key

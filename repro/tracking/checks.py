@@ -15,7 +15,7 @@ from repro.collector import without_collector
 from repro.differences import Seen, Wanted, beyond_mending, missing
 from repro.errors import UserError
 from repro.leases import Leases, stage_of
-from repro.records import Record, Status
+from repro.records import MALFORMED, REASON_CHARACTERS, Record, Status
 from repro.tracking.entries import durable, ids_of, wanted_of
 from repro.tracking.mirror import Mirror, Outcome, named_run, seen_of, stored_of
 from repro.tracking.moved import moved
@@ -28,7 +28,7 @@ from repro.tracking.store import (
     tracking_uri,
 )
 
-BROKEN = (UserError, KeyError, TypeError, ValueError, AttributeError)  # what a record may raise
+BROKEN = (UserError, *MALFORMED)  # what a record may raise
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def apart(record: Record, work: Callable[[], Outcome]) -> Synced:
     except UserError as error:
         return Synced(record, "damaged", reason_of(error))
     except BROKEN as error:
-        reason = f"{record.directory} holds something else than expected: {error!r}"
+        found = repr(error)[:REASON_CHARACTERS]
+        reason = f"{record.directory} holds something else than expected: {found}"
         return Synced(record, "damaged", reason)
 
 

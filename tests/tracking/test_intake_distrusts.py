@@ -32,6 +32,7 @@ def cut(name: str) -> Callable[[Path], None]:
     return lambda place: (place / name).write_bytes((place / name).read_bytes()[:-100])
 
 
+HUGE = {"type": "Optim", "lr": 10**400}
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "key": (edit("run.json", lambda d: d | {"key": "../../x"}), "another run than it names"),
     "run": (edit("run.json", lambda d: d | {"run": {}}), "describes no run"),
@@ -39,6 +40,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         edit("run.json", lambda d: d | {"run": d["run"] | {"trial": 77}}),
         "another run than it names",
     ),
+    "huge number": (
+        edit("run.json", lambda d: d | {"run": d["run"] | {"optim": HUGE}}),
+        "describes no run",
+    ),
+    "deep": (lambda place: (place / "run.json").write_text("[" * 10**5), "describes no run"),
     "no JSON": (lambda place: (place / "run.json").write_text("{"), "describes no run"),
     "history": (lambda p: (p / "history.jsonl").write_text("x\n"), "line 1 is damaged"),
     "status": (lambda place: (place / "status.json").write_text("{"), "status.json cannot be read"),
