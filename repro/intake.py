@@ -154,9 +154,8 @@ def _place(parcel: Parcel, own: Record, runs_dir: Path) -> Taken:
 def copied(parcel: Parcel, aside: Path) -> Record:
     """The files, whole and on disk, under names of our own. Raises Damaged."""
     make_directory(aside)
-    for name in FILES:
-        if name in parcel.files:
-            copy(parcel.files[name], aside / name)
+    for name in parcel.files:  # as they lie in an archive: one step back unpacks it from its start
+        copy(parcel.files[name], aside / name)
     other = Record(aside)
     try:
         other.run(), other.tags(), other.history()
