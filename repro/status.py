@@ -1,4 +1,4 @@
-"""``repro status``: what is done, running (where, since when), failed (why), and left."""
+"""``repro status``: what is done, running (where, for how long), failed (why), and left."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from rich.table import Table
 from repro.errors import UserError
 from repro.estimate import clock
 from repro.launch import Request
-from repro.leases import OWNER, SILENT_SECONDS, owner_of, stage_of
+from repro.leases import OWNER, SILENT_SECONDS, Leases, owner_of, stage_of
 from repro.records import Record, Records, now_ms
 from repro.spec import Run, key
 
@@ -82,16 +82,16 @@ def row_of(record: Record, run: Run | None = None) -> Row:
 
 
 def owner_words(record: Record) -> tuple[str, str]:
-    """Who holds the run's lease, and since when, or that nobody does."""
+    """Who holds the run's lease, and for how long, or that nobody does."""
     stage = stage_of(record.directory)
     owner = owner_of(stage) if stage else None
-    if stage is None or owner is None:
+    if stage is None or owner is None or Leases().dead(stage):  # kill -9 leaves the lease
         return "", "was killed; the same `repro run` goes on"
-    since = f"since {clock((now_ms() - owner.since_ms) / 1000)}"
+    held = f"for {clock((now_ms() - owner.since_ms) / 1000)}"
     try:
         silent = time.time() - (stage / OWNER).stat().st_mtime
     except OSError:  # it has just ended
         silent = 0.0
     if silent > SILENT_SECONDS:
-        since += f", silent for {clock(silent)}: stopped or dead, the next `repro run` takes over"
-    return f"{owner.host}:{owner.pid}", since
+        held += f", silent for {clock(silent)}: stopped or dead, the next `repro run` takes over"
+    return f"{owner.host}:{owner.pid}", held

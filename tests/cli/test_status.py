@@ -1,6 +1,7 @@
 """What ``repro status`` says of records."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.cli.invoke import repro
 
 RUN = tiny.run("kd")
 NAME = "resnet8:resnet8 kd 1"
+KILLED = "was killed; the same `repro run` goes on"
 
 
 @pytest.fixture
@@ -25,14 +27,14 @@ def record(tmp_path: Path) -> Record:
     return record
 
 
-def test_a_run_in_training_says_where_and_since_when(record: Record) -> None:
+def test_a_run_in_training_says_where_and_for_how_long(record: Record) -> None:
     with Leases().holding(record, "training") as own:
         assert own
         own.write_status(Status("RUNNING", now_ms()))
         row = row_of(record)
     assert (row.state, row.name, row.epochs) == ("RUNNING", NAME, "1/3")
     assert row.where.endswith(f":{os.getpid()}")
-    assert row.note == "since 0 s"
+    assert row.note == "for 0 s"
 
 
 def test_a_silent_owner_is_told(record: Record) -> None:
@@ -46,7 +48,17 @@ def test_a_silent_owner_is_told(record: Record) -> None:
 
 def test_a_run_whose_owner_was_killed_is_told(record: Record) -> None:
     record.write_status(Status("RUNNING", now_ms()))
-    assert row_of(record).note == "was killed; the same `repro run` goes on"
+    assert row_of(record).note == KILLED
+
+
+def test_so_is_one_whose_owner_left_its_lease_behind(record: Record) -> None:
+    with Leases().holding(record, "training") as own:
+        assert own
+        own.write_status(Status("RUNNING", now_ms()))
+        shutil.copytree(record.directory / "lease", record.directory / "left")
+    (record.directory / "left").rename(record.directory / "lease")  # nobody has its lock
+    row = row_of(record)
+    assert (row.state, row.where, row.note) == ("RUNNING", "", KILLED)
 
 
 def test_a_failed_run_says_why_and_how_to_try_again(record: Record) -> None:
