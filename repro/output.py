@@ -169,9 +169,9 @@ def largest(
 def _run_scripts(console: Console, folder: Path, results: GridResults) -> None:
     out = make_directory(folder / "out" / results.grid)
     for path in sorted(folder.glob("*.py")):
-        console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False)
+        console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False, markup=False)
         for written in load_script(path).write(results, out):
-            console.print(str(written.relative_to(ROOT)), highlight=False)
+            console.print(str(written.relative_to(ROOT)), highlight=False, markup=False)
 
 
 def load_script(path: Path) -> ModuleType:
@@ -224,7 +224,8 @@ def ui(console: Console, runs_dir: Path, port: int) -> None:
         if experiment.name == "Default":  # MLflow's own, empty
             continue
         where = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
-        console.print(f"{experiment.name}: http://127.0.0.1:{port}{where}", highlight=False)
+        line = f"{experiment.name}: http://127.0.0.1:{port}{where}"
+        console.print(line, highlight=False, markup=False)
     uri = tracking_uri(runs_dir)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     environment = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from repro.errors import UserError
 from repro.estimate import clock
@@ -43,7 +44,7 @@ def show_status(console: Console, grid: str | None, profile: str, runs_dir: Path
         raise UserError(f"{runs_dir} holds no runs; train some with `repro run demo`")
     counts = Counter(row.state for row in rows)
     shown = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    console.print(f"{grid or runs_dir}: {len(rows)} runs: {shown}", highlight=False)
+    console.print(f"{grid or runs_dir}: {len(rows)} runs: {shown}", highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)
     if open_rows := [row for row in rows if row.state not in ("FINISHED", "new")]:
@@ -53,7 +54,7 @@ def show_status(console: Console, grid: str | None, profile: str, runs_dir: Path
 def table_of(rows: Iterable[Row]) -> Table:
     table = Table("state", "run", "epochs", "where", "what")
     for row in sorted(rows, key=lambda row: ORDER.index(row.state)):
-        table.add_row(row.state, row.name, row.epochs, row.where, row.note)
+        table.add_row(*map(Text, (row.state, row.name, row.epochs, row.where, row.note)))
     return table
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.leases import OWNER, Leases
-from repro.records import Record, Status, now_ms
+from repro.records import Record, State, Status, now_ms
 from repro.spec import key
 from repro.status import row_of
 from tests import tiny
@@ -65,6 +65,18 @@ def test_a_failed_run_says_why_and_how_to_try_again(record: Record) -> None:
     record.write_status(Status("FAILED", 1, 2, "train/kd is not finite at epoch 0"))
     note = row_of(record).note
     assert note == f"train/kd is not finite at epoch 0; remove {record.directory} to try it again"
+
+
+@pytest.mark.parametrize("state", ["FAILED", "STOPPED"])
+def test_brackets_of_a_reason_and_of_a_path_are_told(record: Record, state: State) -> None:
+    reason = "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator [/x]"
+    record.write_status(Status(state, 1, 2, reason))
+    root = record.directory.parents[1] / "[red]"
+    shutil.copytree(record.directory.parent, root / "records")
+    result = repro("status", "--runs-dir", root)
+    assert result.exit_code == 0, result.exception
+    assert f"{root}: 1 runs: 1 {state}" in result.output.replace("\n", "")
+    assert reason in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize("name", ["run.json", "status.json"])
