@@ -4,12 +4,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from repro.choice import NARROWED_BY_NOTHING
 from repro.errors import UserError
 from repro.estimate import clock
 from repro.launch import Request
@@ -32,19 +32,22 @@ class Row:
     note: str = ""
 
 
-def show_status(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
-    """Print the runs of a grid, or every run of ``runs_dir``; nothing is written."""
-    records = Records(runs_dir)
-    if grid:
-        _, runs, _ = Request(grid=grid, profile=profile, runs_dir=runs_dir).resolve()
+def show_status(request: Request, console: Console) -> None:
+    """Print the runs of a grid, or without one every run of the directory; nothing is written."""
+    records = Records(request.runs_dir)
+    if request.grid:
+        _, runs, _ = request.resolve()
         rows = [row_of(records.of(key(run)), run) for run in runs]
+    elif request.choice != NARROWED_BY_NOTHING:
+        raise UserError("give the GRID of which these options choose runs: repro status GRID ...")
     else:
         rows = [row_of(record) for record in records]
     if not rows:
-        raise UserError(f"{runs_dir} holds no runs; train some with `repro run demo`")
+        raise UserError(f"{request.runs_dir} holds no runs; train some with `repro run demo`")
     counts = Counter(row.state for row in rows)
     shown = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    console.print(f"{grid or runs_dir}: {len(rows)} runs: {shown}", highlight=False, markup=False)
+    line = f"{request.grid or request.runs_dir}: {len(rows)} runs: {shown}"
+    console.print(line, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)
     if open_rows := [row for row in rows if row.state not in ("FINISHED", "new")]:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from repro.grid import Choice, expand
 from repro.leases import OWNER, Leases
+from repro.profiles import PROFILES
 from repro.records import Record, State, Status, now_ms
 from repro.spec import key
 from repro.status import row_of
 from tests import tiny
-from tests.cli.invoke import repro
+from tests.cli.invoke import error_of, repro
 
 RUN = tiny.run("kd")
 NAME = "resnet8:resnet8 kd 1"
@@ -106,6 +108,32 @@ def test_the_command_counts_and_changes_nothing(record: Record) -> None:
 def test_of_a_grid_what_was_never_begun_counts_too(tmp_path: Path) -> None:
     result = repro("status", "demo", "--runs-dir", tmp_path)
     assert "demo: 11 runs: 11 new" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "choice"),
+    [
+        (("--trials", "1"), Choice(trials=1)),
+        (("--methods", "kd,dkd"), Choice(methods=("kd", "dkd"))),
+        (("--pairs", "resnet14:resnet8", "--methods", "all"), Choice(methods=("all",))),
+        (("--precision", "bf16"), Choice(precision="bf16")),
+        (("--held-out",), Choice(split="tune")),
+    ],
+)
+def test_the_words_that_chose_what_was_run_choose_what_is_told(
+    tmp_path: Path, words: tuple[str, ...], choice: Choice
+) -> None:
+    runs = expand("demo", PROFILES["demo"], choice)
+    begun = Record(tmp_path / "records" / key(runs[-1]))
+    begun.create(runs[-1], {})
+    begun.write_status(Status("STOPPED", 1, 2))
+    result = repro("status", "demo", *words, "--runs-dir", tmp_path)
+    assert f"demo: {len(runs)} runs: 1 STOPPED, {len(runs) - 1} new" in result.output
+
+
+def test_such_words_need_a_grid(record: Record) -> None:
+    result = repro("status", "--methods", "kd", "--runs-dir", record.directory.parents[1])
+    assert error_of(result).startswith("give the GRID of which these options choose runs")
 
 
 def test_no_runs_are_told(tmp_path: Path) -> None:
