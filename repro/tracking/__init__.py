@@ -10,6 +10,7 @@ from repro.tracking.store import (
     open_store,
     reason_of,
     refused,
+    told,
     tracking_uri,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "reason_of",
     "refused",
     "sync_records",
+    "told",
     "tracking_uri",
     "write_summary",
 ]

@@ -1,7 +1,7 @@
 """``repro sync``: every record beside all that MLflow holds of it, and what differs mended."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from repro.tracking.store import (
     read_store,
     reason_of,
     refused,
+    told,
     tracking_uri,
 )
 
@@ -48,8 +49,9 @@ def sync_records(
     What another process holds is left to it, and a damaged record stops no other one. Raises
     UserError where MLflow cannot be reached.
     """
-    records, mirror = list(records), Mirror(runs_dir, leases)
-    with told(mirror.uri):
+    records = list(records)
+    with told(tracking_uri(runs_dir)):
+        mirror = Mirror(runs_dir, leases)
         known = runs_by_key(mirror.client, records)
         for record in records:
             mend = partial(make_equal, mirror, known.get(record.key, []))
@@ -100,18 +102,6 @@ def apart(record: Record, work: Callable[[], Outcome]) -> Synced:
         found = repr(error)[:REASON_CHARACTERS]
         reason = f"{record.directory} holds something else than expected: {found}"
         return Synced(record, "damaged", reason)
-
-
-@contextmanager
-def told(uri: str) -> Iterator[None]:
-    """What MLflow fails at, as one line for the user."""
-    try:
-        yield
-    except TrackingError as error:
-        raise UserError(
-            f"MLflow at {uri}: {reason_of(error)}; nothing is lost, the records hold everything: "
-            "give the same command again when it answers"
-        ) from error
 
 
 def runs_by_key(client: MlflowClient, records: Iterable[Record]) -> dict[str, list[Run]]:
