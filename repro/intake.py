@@ -48,7 +48,7 @@ def take_in(source: Path, runs_dir: Path, leases: Leases) -> Intake:
             except DAMAGE as error:
                 _damaged(intake, parcel, error)
                 continue
-            if finished(key, runs_dir):
+            if Records(runs_dir).state(key) == "FINISHED":  # a damaged one may be replaced
                 intake.counts["known"] += 1
             else:
                 lacking.append((key, parcel))
@@ -101,12 +101,6 @@ def key_of(parcel: Parcel) -> str:
     if key != named or not KEY.fullmatch(key):
         raise Damaged("run.json describes another run than it names")
     return key
-
-
-def finished(key: str, runs_dir: Path) -> bool:
-    with suppress(UserError):  # a damaged one may be replaced
-        return Records(runs_dir).state(key) == "FINISHED"
-    return False
 
 
 def check_room(runs_dir: Path, needed: int) -> None:
