@@ -10,15 +10,15 @@ import click
 from repro.errors import UserError
 from repro.options import (
     DATA,
-    DEVICE,
     FOUND,
     IMPORTED,
     PROFILE,
     RUNS_DIR,
     Command,
     bench_options,
+    choice_options,
+    grid_options,
     import_options,
-    words,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,37 +42,6 @@ class Errors(click.Group):
 @click.version_option(package_name="cmkd-repro")
 def main(debug: bool) -> None:
     """Reproduce CMKD (arXiv 2410.06561): train its teacher-student grid, track it, judge it."""
-
-
-def grid_options(command: Command) -> Command:
-    """The options that choose runs, shared by ``run`` and ``plan``."""
-    options = (
-        click.argument("grid"),
-        PROFILE,
-        click.option("--trials", type=int, help="Trials a method (paper 5, quick and demo 2)."),
-        click.option("--pairs", callback=words, help="teacher:student,... instead of all."),
-        click.option("--methods", callback=words, help="ce,kd,... or all."),
-        click.option(
-            "--max-cohort", type=int, help="Students side by side (default: what suits the device)."
-        ),
-        DEVICE,
-        click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16."),
-        click.option(
-            "--teacher",
-            default="auto",
-            show_default=True,
-            help="live (runs every step), bank (logits made once) or auto (what is less work).",
-        ),
-        click.option(
-            "--engine", default="auto", show_default=True, help="graph (CUDA), eager or auto."
-        ),
-        click.option("--held-out", is_flag=True, help="For tuning: evaluate on a tenth of train."),
-        IMPORTED,
-        RUNS_DIR,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def request(imported: tuple[str, ...] = (), **given: Any) -> Any:
@@ -116,14 +85,13 @@ def plan(**given: Any) -> None:
 
 
 @main.command()
-@click.argument("grid", required=False)
-@PROFILE
-@RUNS_DIR
+@click.argument("grid", default="")
+@choice_options
 def status(**given: Any) -> None:
     """Print what is done, running, failed and left of GRID (default: all)."""
     from repro import status
 
-    status.show_status(console(), **given)
+    status.show_status(request(**given), console())
 
 
 @main.command()

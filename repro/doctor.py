@@ -19,7 +19,8 @@ from rich.console import Console
 from repro.data.cifar100 import FILE, verify
 from repro.environment import device_name
 from repro.errors import UserError
-from repro.leases import LEASE, Leases, stage_of
+from repro.leases import LEASE, Leases, quiet, stage_of
+from repro.mending import damaged_files
 from repro.records import Record, Records
 from repro.resume import resume_point
 from repro.train.weights import load_half
@@ -167,16 +168,21 @@ def database(place: Place) -> Iterator[Finding]:
         yield Finding("note", "no database yet: the first run or `repro sync` makes it")
         return
     cure = f"move {place.database} away and run `repro sync`: the records hold everything"
+    cures = {
+        sqlite3.SQLITE_BUSY: "end the process that holds it",
+        sqlite3.SQLITE_READONLY: "give yourself the right to write it and its directory",
+        sqlite3.SQLITE_CANTOPEN: f"give yourself the right to read it, or {cure}",
+        sqlite3.SQLITE_FULL: "make room",
+    }
     try:
         with closing(sqlite3.connect(place.database, timeout=1.0)) as connection:
             answer = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
             connection.execute("BEGIN IMMEDIATE")
+            connection.execute("CREATE TABLE made_by_doctor (x)")  # the first that needs the right
             connection.execute("ROLLBACK")
-    except sqlite3.OperationalError as error:
-        yield Finding("problem", f"{place.database}: {error}", "end the process that holds it")
-        return
     except sqlite3.DatabaseError as error:
-        yield Finding("problem", f"{place.database}: {error}", cure)
+        kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        yield Finding("problem", f"{place.database}: {error}", cures.get(kind, cure))
         return
     sound = answer == "ok"
     yield Finding("ok" if sound else "problem", f"database: {answer}", "" if sound else cure)
@@ -184,24 +190,29 @@ def database(place: Place) -> Iterator[Finding]:
 
 def stale(place: Place) -> Iterator[Finding]:
     leases, cure = Leases(), "the next `repro run` there closes them"
-    killed, dead, litter = [], [], []
+    killed, dead, silent, litter = [], [], [], []
     for record in Records(place.runs_dir):
         stage = stage_of(record.directory)
         if Records(place.runs_dir).state(record.key) == "RUNNING" and not stage:
             killed.append(record.key[:12])
         if stage and leases.dead(stage):
             dead.append(record.key[:12])
+        elif stage and quiet(record):  # of another machine, whose processes cannot be seen here
+            silent.append(record.key[:12])
         for pattern in (f".{LEASE}.*", ".gone.*", ".*.tmp"):
             litter += [record.key[:12] for _ in record.directory.glob(pattern)]
     yield from _several(killed, "runs RUNNING that nobody trains", cure)
     yield from _several(dead, "leases of dead processes", cure)
+    takes = "the next `repro run` there takes them over in a minute, unless they wake up"
+    yield from _several(silent, "leases of silent processes", takes)
     yield from _several(litter, "files left by killed processes", "their next training")
 
 
 def records(place: Place) -> Iterator[Finding]:
-    looked_at, unread, unfinished, failed = 0, [], [], []
+    leases, looked_at, unread, unfinished, failed = Leases(), 0, [], [], []
     for record in Records(place.runs_dir):
-        if stage_of(record.directory):  # it is being written
+        stage = stage_of(record.directory)
+        if stage and not leases.dead(stage) and not quiet(record):  # it is being written
             continue
         looked_at += 1
         try:
@@ -220,6 +231,12 @@ def records(place: Place) -> Iterator[Finding]:
     yield from _several(failed, "failed runs", "`repro status` says why", "note")
     if not unread and not unfinished:
         yield Finding("ok", f"{looked_at} records can be read")
+
+
+def kept_aside(place: Place) -> Iterator[Finding]:
+    found = [str(p) for record in Records(place.runs_dir) for p in damaged_files(record.directory)]
+    cure = "look at them, then delete them: their runs go on without"
+    yield from _several(found, "damaged files were kept aside", cure, "note")
 
 
 def mlflow(place: Place) -> Iterator[Finding]:
@@ -247,5 +264,6 @@ CHECKS: tuple[Check, ...] = (
     database,
     stale,
     records,
+    kept_aside,
     mlflow,
 )

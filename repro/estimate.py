@@ -21,7 +21,7 @@ from repro.plan import (
     teacher_passes,
     teacher_use,
 )
-from repro.records import Records
+from repro.records import MALFORMED, Records
 from repro.spec import Run
 
 # Students side by side. On two cores 2, 4, 8 and 16 of resnet56:resnet20 ran at 0.72, 0.82, 0.95
@@ -103,12 +103,12 @@ def machine_speed(records: Records, device: torch.device) -> float | None:
     found = []
     for record in sorted(records, key=lambda r: r.directory.stat().st_mtime)[-ESTIMATE_RECORDS:]:
         try:
-            environment, history = record.read_json("environment.json") or {}, record.history()
-        except UserError:  # damaged: its run says so when it goes on
+            environment, history = record.environment(), record.history()
+            if environment.get("device") == name and history:
+                found.append(float(history[-1].get("macs_per_second", 0)))
+        except (UserError, *MALFORMED):  # damaged: its run says so when it goes on
             continue
-        if environment.get("device") == name and history and "macs_per_second" in history[-1]:
-            found.append(history[-1]["macs_per_second"])
-    return median(found) if found else None
+    return median(speeds) if (speeds := [speed for speed in found if speed > 0]) else None
 
 
 def clock(seconds: float) -> str:

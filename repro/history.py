@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from repro.records import Record
+from repro.records import MALFORMED, Record
 
 Entry = dict[str, Any]
 
@@ -64,5 +64,5 @@ def _parsed(lines: list[bytes], epoch: int) -> list[Entry] | None:
         if [entry["epoch"] for entry in entries] != list(range(epoch, epoch + len(lines))):
             return None
         return entries if all(isinstance(entry["metrics"], dict) for entry in entries) else None
-    except (ValueError, KeyError, TypeError):
+    except MALFORMED:
         return None

@@ -77,7 +77,21 @@ def import_teacher(
     measured = measure(run, weights, request, device)
     expected = expectation(foreign, network, expect)
     say(f"{network}: {verdict(foreign, measured.top1, expected)}")
-    origin = {
+    with Leases().holding(records.own(key(run)), "training") as record:
+        if record is None:
+            raise UserError(f"another process imports {network} {start} at this moment")
+        record.create(run, run_tags(run) | tags)
+        record.write_json("environment.json", describe(device) | origin(path, expected))
+        _finish(record, weights, measured)
+    if foreign.left_out:
+        say(f"left out: {foreign.left_out} tensors that are not the student's")
+    say(f"kept as {start}: `repro run GRID --imported {start}`")
+    return run
+
+
+def origin(path: Path, expected: Expected) -> dict[str, object]:
+    """What the environment of an imported run says of where it is from."""
+    return {
         "source_file": path.name,
         "source_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "expected_top1": None if math.isnan(expected.top1) else expected.top1,
@@ -85,16 +99,6 @@ def import_teacher(
         "training_images": "unknown",
         "teacher_outputs": "none",
     }
-    with Leases().holding(records.own(key(run)), "training") as record:
-        if record is None:
-            raise UserError(f"another process imports {network} {start} at this moment")
-        record.create(run, run_tags(run) | tags)
-        record.write_json("environment.json", describe(device) | origin)
-        _finish(record, weights, measured)
-    if foreign.left_out:
-        say(f"left out: {foreign.left_out} tensors that are not the student's")
-    say(f"kept as {start}: `repro run GRID --imported {start}`")
-    return run
 
 
 def _profile(name: str, device: torch.device) -> str:

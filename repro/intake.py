@@ -21,7 +21,7 @@ from repro.errors import LeaseLost, UserError
 from repro.files import cannot_write, make_directory, sync_directory
 from repro.leases import Leases, quiet, stage_of
 from repro.parcels import BROKEN, FILES, KEY, Contents, File, Parcel, opened
-from repro.records import Record, Records, now_ms
+from repro.records import MALFORMED, REASON_CHARACTERS, Record, Records, now_ms
 
 CHUNK_BYTES = 1 << 20
 SMALL_BYTES = 10 << 20  # more than any run.json has
@@ -48,7 +48,7 @@ def take_in(source: Path, runs_dir: Path, leases: Leases) -> Intake:
             except DAMAGE as error:
                 _damaged(intake, parcel, error)
                 continue
-            if finished(key, runs_dir):
+            if Records(runs_dir).state(key) == "FINISHED":  # a damaged one may be replaced
                 intake.counts["known"] += 1
             else:
                 lacking.append((key, parcel))
@@ -95,17 +95,12 @@ def key_of(parcel: Parcel) -> str:
         run = spec.decode(data["run"])
         key = spec.key(run) if isinstance(run, spec.Run) else ""
         named = data["key"]
-    except (ValueError, KeyError, TypeError, AttributeError, UserError) as error:
-        raise Damaged(f"run.json describes no run ({error!r})") from error
+    except (UserError, *MALFORMED) as error:
+        found = repr(error)[:REASON_CHARACTERS]
+        raise Damaged(f"run.json describes no run ({found})") from error
     if key != named or not KEY.fullmatch(key):
         raise Damaged("run.json describes another run than it names")
     return key
-
-
-def finished(key: str, runs_dir: Path) -> bool:
-    with suppress(UserError):  # a damaged one may be replaced
-        return Records(runs_dir).state(key) == "FINISHED"
-    return False
 
 
 def check_room(runs_dir: Path, needed: int) -> None:
@@ -153,9 +148,8 @@ def _place(parcel: Parcel, own: Record, runs_dir: Path) -> Taken:
 def copied(parcel: Parcel, aside: Path) -> Record:
     """The files, whole and on disk, under names of our own. Raises Damaged."""
     make_directory(aside)
-    for name in FILES:
-        if name in parcel.files:
-            copy(parcel.files[name], aside / name)
+    for name in parcel.files:  # as they lie in an archive: one step back unpacks it from its start
+        copy(parcel.files[name], aside / name)
     other = Record(aside)
     try:
         other.run(), other.tags(), other.history()

@@ -241,7 +241,8 @@ def _report_failures(runs: Iterable[Run], records: Records, console: Console) ->
             failed += 1
             console.print(
                 f"failed: {item.pair} {item.method} trial {item.trial}: {status.reason}; "
-                f"remove {record.directory} to try it again"
+                f"remove {record.directory} to try it again",
+                markup=False,
             )
     return 1 if failed else 0
 

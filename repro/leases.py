@@ -114,12 +114,20 @@ def quiet(record: Record, seconds: float = SILENT_SECONDS) -> bool:
         return True
 
 
+def asked_seconds() -> float:
+    """REPRO_LEASE_SECONDS, where it is set. Raises UserError unless it is a number above 0."""
+    text = os.environ.get("REPRO_LEASE_SECONDS", str(SILENT_SECONDS))
+    with suppress(ValueError):
+        if 0 < float(text) < threading.TIMEOUT_MAX:
+            return float(text)
+    raise UserError(f"REPRO_LEASE_SECONDS is a number of seconds above 0, not {text!r}")
+
+
 class Leases:
     """The leases of one process. ``launch`` names the command; its workers share the name."""
 
     def __init__(self, launch: str = "", silent_seconds: float | None = None) -> None:
-        given = float(os.environ.get("REPRO_LEASE_SECONDS", SILENT_SECONDS))
-        self.silent_seconds = given if silent_seconds is None else silent_seconds
+        self.silent_seconds = asked_seconds() if silent_seconds is None else silent_seconds
         self.launch, self.boot = launch or secrets.token_hex(6), boot()
         self.held: dict[Path, Lease] = {}
         self.seen: dict[Path, tuple[int, float]] = {}  # by stage: its last beat, and when first so

@@ -42,6 +42,51 @@ IMPORTED = click.option(
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda (all), cuda:0,cuda:1."
 )
+CHOICE = (
+    PROFILE,
+    click.option("--trials", type=int, help="Trials a method (paper 5, quick and demo 2)."),
+    click.option("--pairs", callback=words, help="teacher:student,... instead of all."),
+    click.option("--methods", callback=words, help="ce,kd,... or all."),
+    click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16."),
+    click.option("--held-out", is_flag=True, help="For tuning: evaluate on a tenth of train."),
+    IMPORTED,
+    RUNS_DIR,
+)
+
+
+def choice_options(command: Command) -> Command:
+    """The options that choose runs of a grid."""
+    for option in reversed(CHOICE):
+        command = option(command)
+    return command
+
+
+GRID = (
+    click.argument("grid"),
+    choice_options,
+    click.option(
+        "--max-cohort", type=int, help="Students side by side (default: what suits the device)."
+    ),
+    DEVICE,
+    click.option(
+        "--teacher",
+        default="auto",
+        show_default=True,
+        help="live (runs every step), bank (logits made once) or auto (what is less work).",
+    ),
+    click.option(
+        "--engine", default="auto", show_default=True, help="graph (CUDA), eager or auto."
+    ),
+)
+
+
+def grid_options(command: Command) -> Command:
+    """The grid, what chooses its runs, and how they are trained: of ``run`` and ``plan``."""
+    for option in reversed(GRID):
+        command = option(command)
+    return command
+
+
 BENCH = (
     click.option("--pairs", callback=words, help="teacher:student,... (default: two)."),
     click.option("--cohorts", callback=words, help="Students side by side (default: 1,8)."),

@@ -29,7 +29,14 @@ from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
 from repro.spec import Run, key
-from repro.tracking import load_results, open_store, sync_records, tracking_uri, write_summary
+from repro.tracking import (
+    load_results,
+    open_store,
+    sync_records,
+    told,
+    tracking_uri,
+    write_summary,
+)
 
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
 HELD = "held by a process that trains them"
@@ -169,9 +176,9 @@ def largest(
 def _run_scripts(console: Console, folder: Path, results: GridResults) -> None:
     out = make_directory(folder / "out" / results.grid)
     for path in sorted(folder.glob("*.py")):
-        console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False)
+        console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False, markup=False)
         for written in load_script(path).write(results, out):
-            console.print(str(written.relative_to(ROOT)), highlight=False)
+            console.print(str(written.relative_to(ROOT)), highlight=False, markup=False)
 
 
 def load_script(path: Path) -> ModuleType:
@@ -218,14 +225,16 @@ def counted(counts: Mapping[Any, int], words: dict[str, str]) -> str:
 
 def ui(console: Console, runs_dir: Path, port: int) -> None:
     """Serve MLflow's UI on loopback until interrupted."""
-    client = open_store(runs_dir)
+    uri = tracking_uri(runs_dir)
+    with told(uri):
+        experiments = open_store(runs_dir).search_experiments()
     console.print("starting MLflow's server, which takes up to a minute; stop it with Ctrl-C")
-    for experiment in client.search_experiments():
+    for experiment in experiments:
         if experiment.name == "Default":  # MLflow's own, empty
             continue
         where = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
-        console.print(f"{experiment.name}: http://127.0.0.1:{port}{where}", highlight=False)
-    uri = tracking_uri(runs_dir)
+        line = f"{experiment.name}: http://127.0.0.1:{port}{where}"
+        console.print(line, highlight=False, markup=False)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     environment = {
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TypeVar
 
 from repro.errors import UserError
 
@@ -40,6 +40,9 @@ BROKEN = (  # what reading an archive may raise
     OSError,
     RuntimeError,  # such as one with a password
     NotImplementedError,
+    ValueError,  # such as a name in no encoding, or a place before the file's begin
+    IndexError,  # a name without letters
+    OverflowError,
 )
 
 
@@ -83,7 +86,7 @@ def opened(source: Path) -> Iterator[Contents]:
         if source.is_dir():
             contents = _listed(source)
         elif zipfile.is_zipfile(source):
-            contents = in_archive(zip_members(stack.enter_context(zipfile.ZipFile(source))), source)
+            contents = in_archive(zip_members(source, stack), source)
         else:
             contents = in_archive(tar_members(source, stack), source)
         if not contents.parcels and not contents.note:
@@ -170,14 +173,21 @@ def _is_place(folder: PurePosixPath) -> bool:
     return bool(of_key) or not folder.parts
 
 
-def tar_members(source: Path, stack: ExitStack) -> Iterator[Member]:
+A = TypeVar("A", tarfile.TarFile, zipfile.ZipFile)
+
+
+def _archive(open_it: Callable[[Path], A], source: Path, stack: ExitStack) -> A:
     try:
-        archive = stack.enter_context(tarfile.open(source))  # noqa: SIM115
+        return stack.enter_context(open_it(source))
     except BROKEN as error:
         raise UserError(
             f"{source} is no directory and no .tar, .tar.gz, .tar.xz or .zip that can be read "
             f"({_words(error)})"
         ) from error
+
+
+def tar_members(source: Path, stack: ExitStack) -> Iterator[Member]:
+    archive = _archive(tarfile.open, source, stack)
     for info in archive:
         file = File(info.size, partial(_of_tar, archive, info))
         yield Member(info.name, info.isreg() and not info.issparse(), info.isdir(), file)
@@ -189,7 +199,8 @@ def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return found
 
 
-def zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
+def zip_members(source: Path, stack: ExitStack) -> Iterator[Member]:
+    archive = _archive(zipfile.ZipFile, source, stack)
     for info in archive.infolist():
         mode = info.external_attr >> 16
         regular = not info.is_dir() and stat.S_IFMT(mode) in (0, stat.S_IFREG)

@@ -26,12 +26,25 @@ from repro.files import (
 State = Literal["RUNNING", "FINISHED", "FAILED", "STOPPED"]
 RecordState = State | Literal["DAMAGED"]  # its status cannot be read
 ENDED: tuple[RecordState, ...] = ("FINISHED", "FAILED")  # never trained again
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+MALFORMED = (  # what JSON that holds something else than expected may raise
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+REASON_CHARACTERS = 200  # of an error: it may hold the whole content
 LEFT_OVER = ("weights.safetensors", "test_logits.npz")
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def is_whole(number: object) -> bool:
+    """An integer of 64 bits, such as a time: databases take no larger one."""
+    return type(number) is int and 0 <= number < 1 << 63
 
 
 @dataclass(frozen=True)
@@ -89,8 +102,8 @@ class Record:
     def run(self) -> spec.Run:
         try:
             run = spec.decode(self._json("run.json")["run"])
-        except (*MALFORMED, OverflowError, RecursionError) as error:
-            raise self._damaged("run.json", repr(error)[:200]) from error
+        except MALFORMED as error:
+            raise self._damaged("run.json", repr(error)) from error
         if not isinstance(run, spec.Run):
             raise self._damaged("run.json", "it holds no run")
         return run
@@ -103,7 +116,14 @@ class Record:
 
     def origin(self) -> str:
         """The name of the file that an imported teacher came from."""
-        return str((self.read_json("environment.json") or {}).get("source_file", "unknown file"))
+        return str(self.environment().get("source_file", "unknown file"))
+
+    def environment(self) -> dict[str, Any]:
+        """Empty where it was not written."""
+        found = self.read_json("environment.json") or {}
+        if not isinstance(found, dict):
+            raise self._damaged("environment.json", "it holds no names")
+        return found
 
     def status(self) -> Status | None:
         """None before the run began."""
@@ -115,9 +135,7 @@ class Record:
                 raise ValueError(f"unknown state {data['state']!r}")
             status = Status(**data | {"final": tuple((n, float(v)) for n, v in data["final"])})
             times = (status.started_ms, status.fence, status.ended_ms or 0)
-            if not all(type(number) is int for number in times) or not isinstance(
-                data["reason"], str
-            ):
+            if not all(map(is_whole, times)) or not isinstance(data["reason"], str):
                 raise ValueError("a number is none")
             return status
         except MALFORMED as error:
@@ -176,7 +194,7 @@ class Record:
             entry = json.loads(line)
             if entry["epoch"] == epoch and isinstance(entry["metrics"], dict):
                 return entry
-        except (*MALFORMED, RecursionError):
+        except MALFORMED:
             pass
         raise UserError(
             f"{self.directory / 'history.jsonl'} line {epoch + 1} is damaged; "
@@ -215,7 +233,7 @@ class Record:
 
     def _damaged(self, name: str, reason: str) -> UserError:
         return UserError(
-            f"{self.directory / name} cannot be read ({reason}); "
+            f"{self.directory / name} cannot be read ({reason[:REASON_CHARACTERS]}); "
             f"remove {self.directory} to train this run again"
         )
 

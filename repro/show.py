@@ -32,7 +32,7 @@ def show_run(request: Request, console: Console) -> None:
         f"state {_state(record)}",
         *([f"imported from {record.origin()}"] if run.weights else []),
     ):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)
     console.print(table(rows(run, profile, sources, AS_RECORDED if by_key else "-")))

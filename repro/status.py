@@ -1,18 +1,19 @@
-"""``repro status``: what is done, running (where, since when), failed (why), and left."""
+"""``repro status``: what is done, running (where, for how long), failed (why), and left."""
 
 import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from repro.choice import NARROWED_BY_NOTHING
 from repro.errors import UserError
 from repro.estimate import clock
 from repro.launch import Request
-from repro.leases import OWNER, SILENT_SECONDS, owner_of, stage_of
+from repro.leases import OWNER, SILENT_SECONDS, Leases, owner_of, stage_of
 from repro.records import Record, Records, now_ms
 from repro.spec import Run, key
 
@@ -31,19 +32,22 @@ class Row:
     note: str = ""
 
 
-def show_status(console: Console, grid: str | None, profile: str, runs_dir: Path) -> None:
-    """Print the runs of a grid, or every run of ``runs_dir``; nothing is written."""
-    records = Records(runs_dir)
-    if grid:
-        _, runs, _ = Request(grid=grid, profile=profile, runs_dir=runs_dir).resolve()
+def show_status(request: Request, console: Console) -> None:
+    """Print the runs of a grid, or without one every run of the directory; nothing is written."""
+    records = Records(request.runs_dir)
+    if request.grid:
+        _, runs, _ = request.resolve()
         rows = [row_of(records.of(key(run)), run) for run in runs]
+    elif request.choice != NARROWED_BY_NOTHING:
+        raise UserError("give the GRID of which these options choose runs: repro status GRID ...")
     else:
         rows = [row_of(record) for record in records]
     if not rows:
-        raise UserError(f"{runs_dir} holds no runs; train some with `repro run demo`")
+        raise UserError(f"{request.runs_dir} holds no runs; train some with `repro run demo`")
     counts = Counter(row.state for row in rows)
     shown = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    console.print(f"{grid or runs_dir}: {len(rows)} runs: {shown}", highlight=False)
+    line = f"{request.grid or request.runs_dir}: {len(rows)} runs: {shown}"
+    console.print(line, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)
     if open_rows := [row for row in rows if row.state not in ("FINISHED", "new")]:
@@ -53,7 +57,7 @@ def show_status(console: Console, grid: str | None, profile: str, runs_dir: Path
 def table_of(rows: Iterable[Row]) -> Table:
     table = Table("state", "run", "epochs", "where", "what")
     for row in sorted(rows, key=lambda row: ORDER.index(row.state)):
-        table.add_row(row.state, row.name, row.epochs, row.where, row.note)
+        table.add_row(*map(Text, (row.state, row.name, row.epochs, row.where, row.note)))
     return table
 
 
@@ -82,16 +86,16 @@ def row_of(record: Record, run: Run | None = None) -> Row:
 
 
 def owner_words(record: Record) -> tuple[str, str]:
-    """Who holds the run's lease, and since when, or that nobody does."""
+    """Who holds the run's lease, and for how long, or that nobody does."""
     stage = stage_of(record.directory)
     owner = owner_of(stage) if stage else None
-    if stage is None or owner is None:
+    if stage is None or owner is None or Leases().dead(stage):  # kill -9 leaves the lease
         return "", "was killed; the same `repro run` goes on"
-    since = f"since {clock((now_ms() - owner.since_ms) / 1000)}"
+    held = f"for {clock((now_ms() - owner.since_ms) / 1000)}"
     try:
         silent = time.time() - (stage / OWNER).stat().st_mtime
     except OSError:  # it has just ended
         silent = 0.0
     if silent > SILENT_SECONDS:
-        since += f", silent for {clock(silent)}: stopped or dead, the next `repro run` takes over"
-    return f"{owner.host}:{owner.pid}", since
+        held += f", silent for {clock(silent)}: stopped or dead, the next `repro run` takes over"
+    return f"{owner.host}:{owner.pid}", held

@@ -122,7 +122,7 @@ def _wanted(cohort: Cohort, runtime: Runtime, bank: Bank) -> bool:
 
 def _recorded(run: Run, runtime: Runtime) -> str:
     """What an earlier launch learned from; records older than banks were taught live."""
-    environment = runtime.records.of(key(run)).read_json("environment.json") or {}
+    environment = runtime.records.of(key(run)).environment()
     return str(environment.get("teacher_outputs", "live"))
 
 

@@ -6,10 +6,9 @@ from repro.tracking.results import load_results, write_summary
 from repro.tracking.store import (
     TrackingError,
     experiment_id,
-    locked,
     open_store,
-    reason_of,
     refused,
+    told,
     tracking_uri,
 )
 
@@ -21,11 +20,10 @@ __all__ = [
     "check_records",
     "experiment_id",
     "load_results",
-    "locked",
     "open_store",
-    "reason_of",
     "refused",
     "sync_records",
+    "told",
     "tracking_uri",
     "write_summary",
 ]

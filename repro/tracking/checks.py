@@ -1,7 +1,7 @@
 """``repro sync``: every record beside all that MLflow holds of it, and what differs mended."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from repro.collector import without_collector
 from repro.differences import Seen, Wanted, beyond_mending, missing
 from repro.errors import UserError
 from repro.leases import Leases, stage_of
-from repro.records import Record, Status
+from repro.records import MALFORMED, REASON_CHARACTERS, Record, Status
 from repro.tracking.entries import durable, ids_of, wanted_of
 from repro.tracking.mirror import Mirror, Outcome, named_run, seen_of, stored_of
 from repro.tracking.moved import moved
@@ -25,10 +25,11 @@ from repro.tracking.store import (
     read_store,
     reason_of,
     refused,
+    told,
     tracking_uri,
 )
 
-BROKEN = (UserError, KeyError, TypeError, ValueError, AttributeError)  # what a record may raise
+BROKEN = (UserError, *MALFORMED)  # what a record may raise
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def sync_records(
     What another process holds is left to it, and a damaged record stops no other one. Raises
     UserError where MLflow cannot be reached.
     """
-    records, mirror = list(records), Mirror(runs_dir, leases)
-    with told(mirror.uri):
+    records = list(records)
+    with told(tracking_uri(runs_dir)):
+        mirror = Mirror(runs_dir, leases)
         known = runs_by_key(mirror.client, records)
         for record in records:
             mend = partial(make_equal, mirror, known.get(record.key, []))
@@ -75,42 +77,33 @@ def check_records(
             stage = stage_of(record.directory)
             if stage and not leases.dead(stage):
                 continue
-            words: list[str] = []
-            runs = known.get(record.key, [])
-            compare = partial(_compare, client, record, runs=runs, old=old, words=words)
-            ended = apart(record, partial(compare, uri=uri))
-            words += [ended.reason] if ended.reason else []
+            try:
+                words = _compare(client, record, uri=uri, runs=known.get(record.key, []), old=old)
+            except (*TrackingError, *BROKEN) as error:
+                words = [damage(record, error)]
             found += [(record, "; ".join(words))] if words else []
     return found
 
 
 def apart(record: Record, work: Callable[[], Outcome]) -> Synced:
-    """What is wrong with this record alone is told of it; what MLflow fails at is raised."""
+    """How ``work`` on the record ended; what MLflow fails at is raised."""
     try:
         return Synced(record, work())
-    except TrackingError as error:
+    except (*TrackingError, *BROKEN) as error:
+        return Synced(record, "damaged", damage(record, error))
+
+
+def damage(record: Record, error: Exception) -> str:
+    """What is wrong with this record alone, in words; what MLflow fails at is raised."""
+    if isinstance(error, TrackingError):
         file = getattr(error, "filename", None)
         of_record = file is not None and Path(file).is_relative_to(record.directory)
         if not refused(error) and not of_record:
-            raise
-        return Synced(record, "damaged", reason_of(error))
-    except UserError as error:
-        return Synced(record, "damaged", reason_of(error))
-    except BROKEN as error:
-        reason = f"{record.directory} holds something else than expected: {error!r}"
-        return Synced(record, "damaged", reason)
-
-
-@contextmanager
-def told(uri: str) -> Iterator[None]:
-    """What MLflow fails at, as one line for the user."""
-    try:
-        yield
-    except TrackingError as error:
-        raise UserError(
-            f"MLflow at {uri}: {reason_of(error)}; nothing is lost, the records hold everything: "
-            "give the same command again when it answers"
-        ) from error
+            raise error
+    if isinstance(error, (*TrackingError, UserError)):
+        return reason_of(error)
+    found = repr(error)[:REASON_CHARACTERS]
+    return f"{record.directory} holds something else than expected: {found}"
 
 
 def runs_by_key(client: MlflowClient, records: Iterable[Record]) -> dict[str, list[Run]]:
@@ -197,20 +190,17 @@ def _compare(
     uri: str,
     runs: Sequence[Run],
     old: Sequence[str],
-    words: list[str],
-) -> Outcome:
-    """Add to ``words`` what differs. ``old``: addresses that a moved directory had."""
+) -> list[str]:
+    """What differs, in words. ``old``: addresses that a moved directory had."""
     status = record.status()
     if status is None:
-        return "right"
+        return []
     wanted = wanted_of(record, status)
     run, others = chosen(client, uri, record, status, runs) if client else (None, [])
     if client is None or run is None:
-        words.append("not in MLflow")
-        return "right"
+        return ["not in MLflow"]
     seen = seen_of(client, run, full=True)
-    words += [f"{1 + len(others)} runs of this key in MLflow"] if others else []
+    words = [f"{1 + len(others)} runs of this key in MLflow"] if others else []
     words += beyond_mending(wanted, seen) or missing(wanted, seen)
     places = [place for place in old if run.info.artifact_uri.startswith(f"{place}/")]
-    words += [f"its artifacts are looked for in {place}" for place in places]
-    return "right"
+    return words + [f"its artifacts are looked for in {place}" for place in places]

@@ -10,7 +10,7 @@ from repro import faults, spec, view
 from repro.differences import Wanted
 from repro.errors import LeaseLost, UserError
 from repro.history import read_on
-from repro.records import Record, Status
+from repro.records import Record, Status, is_whole
 
 ARTIFACTS = ("run.json", "environment.json", "history.jsonl", "weights.safetensors")
 LOGITS = "test_logits.npz"
@@ -71,6 +71,8 @@ def batches(entries: Sequence[dict[str, Any]]) -> Iterator[list[Metric]]:
 
 def epoch_metrics(entry: dict[str, Any]) -> list[Metric]:
     values = entry["metrics"] | {"time/epoch_seconds": entry["seconds"]}
+    if not is_whole(entry["time_ms"]):
+        raise ValueError("the time of an epoch is none")
     return [Metric(n, float(v), entry["time_ms"], entry["epoch"]) for n, v in values.items()]
 
 

@@ -5,7 +5,8 @@ import logging
 import os
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
@@ -117,6 +118,18 @@ def safe(name: str) -> bool:
 
 def artifacts_uri(runs_dir: Path, name: str) -> str:
     return (runs_dir.resolve() / "artifacts" / name.replace(" ", "-")).as_uri()
+
+
+@contextmanager
+def told(uri: str) -> Iterator[None]:
+    """What MLflow fails at, as one line for the user."""
+    try:
+        yield
+    except TrackingError as error:
+        raise UserError(
+            f"MLflow at {uri}: {reason_of(error)}; nothing is lost, the records hold everything: "
+            "give the same command again when it answers"
+        ) from error
 
 
 def reason_of(error: BaseException) -> str:

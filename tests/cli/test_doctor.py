@@ -3,12 +3,13 @@
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from repro import doctor
+from repro import doctor, leases
 from repro.doctor import Finding, Place, findings
 from repro.leases import Leases
 from repro.records import Record, Records, Status
@@ -81,8 +82,7 @@ def test_a_run_that_was_killed_is_found(place: Place) -> None:
 
 def test_what_killed_processes_left_is_found(place: Place) -> None:
     directory = tiny.record(RUN, place.runs_dir).directory
-    leases = Leases()
-    lease = leases.take(Record(directory), "training")
+    lease = Leases().take(Record(directory), "training")
     assert lease
     assert problems(doctor.stale, place) == []
     assert lease.lock is not None
@@ -95,15 +95,52 @@ def test_what_killed_processes_left_is_found(place: Place) -> None:
     ]
 
 
+@pytest.fixture
+def elsewhere(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The lease of a run in training on another machine; a day ago it was heard of last."""
+    record = tiny.record(RUN, place.runs_dir)
+    monkeypatch.setattr(leases, "boot", lambda: "another machine")
+    with Leases().holding(record, "training") as own:
+        monkeypatch.undo()
+        assert own
+        assert own.stage
+        own.write_status(Status("RUNNING", 1))
+        os.utime(own.stage / leases.OWNER, (time.time() - 86400,) * 2)
+        yield own.stage
+
+
+def test_a_run_of_another_machine_that_is_silent_for_a_day_is_found(
+    place: Place, elsewhere: Path
+) -> None:
+    assert one(doctor.stale, place).what.startswith("1 leases of silent processes: ")
+    os.utime(elsewhere / leases.OWNER)
+    assert problems(doctor.stale, place) == []
+
+
+def test_damage_under_a_dead_lease_is_found(place: Place, elsewhere: Path) -> None:
+    history = tiny.record(RUN, place.runs_dir).directory / "history.jsonl"
+    history.write_text("x\n")
+    assert "history.jsonl" in one(doctor.records, place).what
+    os.utime(elsewhere / leases.OWNER)  # it lives: it may be writing just now
+    assert problems(doctor.records, place) == []
+
+
+def test_what_was_kept_aside_is_a_note(place: Place) -> None:
+    kept = tiny.record(RUN, place.runs_dir).directory / "checkpoint.damaged-20260101T000000000000"
+    kept.touch()
+    (finding,) = findings(doctor.kept_aside, place)
+    assert (finding.level, finding.what) == ("note", f"1 damaged files were kept aside: {kept}")
+    assert "delete" in finding.cure
+
+
 def test_a_run_that_mlflow_shows_otherwise_is_found(place: Place) -> None:
     record = tiny.record(RUN, place.runs_dir)
     status = record.status()
     assert status
     record.write_status(Status("FAILED", status.started_ms, status.ended_ms, "made up"))
     finding = one(doctor.mlflow, place)
-    assert record.key[:12] in finding.what
+    assert finding.what.startswith(f"1 runs that MLflow shows otherwise: {key(RUN)[:12]}: ")
     assert finding.cure == "repro sync"
-    assert key(RUN).startswith(record.key[:12])
 
 
 @pytest.fixture
@@ -115,7 +152,20 @@ def locked(place: Place) -> Iterator[Place]:
 
 
 def test_a_locked_database_is_found(locked: Place) -> None:
-    assert "database is locked" in one(doctor.database, locked).what
+    finding = one(doctor.database, locked)
+    assert "database is locked" in finding.what
+    assert finding.cure == "end the process that holds it"
+
+
+def test_a_database_that_may_only_be_read_has_a_cure_of_its_own(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+    read_only = f"file:{place.database}?mode=ro"
+    monkeypatch.setattr(sqlite3, "connect", lambda *_, **__: connect(read_only, uri=True))
+    finding = one(doctor.database, place)
+    assert "readonly database" in finding.what
+    assert "right to write" in finding.cure
 
 
 def test_a_database_that_is_none_is_found(place: Place) -> None:

@@ -1,20 +1,24 @@
 """What ``repro status`` says of records."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from repro.grid import Choice, expand
 from repro.leases import OWNER, Leases
-from repro.records import Record, Status, now_ms
+from repro.profiles import PROFILES
+from repro.records import Record, State, Status, now_ms
 from repro.spec import key
 from repro.status import row_of
 from tests import tiny
-from tests.cli.invoke import repro
+from tests.cli.invoke import error_of, repro
 
 RUN = tiny.run("kd")
 NAME = "resnet8:resnet8 kd 1"
+KILLED = "was killed; the same `repro run` goes on"
 
 
 @pytest.fixture
@@ -25,14 +29,14 @@ def record(tmp_path: Path) -> Record:
     return record
 
 
-def test_a_run_in_training_says_where_and_since_when(record: Record) -> None:
+def test_a_run_in_training_says_where_and_for_how_long(record: Record) -> None:
     with Leases().holding(record, "training") as own:
         assert own
         own.write_status(Status("RUNNING", now_ms()))
         row = row_of(record)
     assert (row.state, row.name, row.epochs) == ("RUNNING", NAME, "1/3")
     assert row.where.endswith(f":{os.getpid()}")
-    assert row.note == "since 0 s"
+    assert row.note == "for 0 s"
 
 
 def test_a_silent_owner_is_told(record: Record) -> None:
@@ -46,13 +50,35 @@ def test_a_silent_owner_is_told(record: Record) -> None:
 
 def test_a_run_whose_owner_was_killed_is_told(record: Record) -> None:
     record.write_status(Status("RUNNING", now_ms()))
-    assert row_of(record).note == "was killed; the same `repro run` goes on"
+    assert row_of(record).note == KILLED
+
+
+def test_so_is_one_whose_owner_left_its_lease_behind(record: Record) -> None:
+    with Leases().holding(record, "training") as own:
+        assert own
+        own.write_status(Status("RUNNING", now_ms()))
+        shutil.copytree(record.directory / "lease", record.directory / "left")
+    (record.directory / "left").rename(record.directory / "lease")  # nobody has its lock
+    row = row_of(record)
+    assert (row.state, row.where, row.note) == ("RUNNING", "", KILLED)
 
 
 def test_a_failed_run_says_why_and_how_to_try_again(record: Record) -> None:
     record.write_status(Status("FAILED", 1, 2, "train/kd is not finite at epoch 0"))
     note = row_of(record).note
     assert note == f"train/kd is not finite at epoch 0; remove {record.directory} to try it again"
+
+
+@pytest.mark.parametrize("state", ["FAILED", "STOPPED"])
+def test_brackets_of_a_reason_and_of_a_path_are_told(record: Record, state: State) -> None:
+    reason = "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator [/x]"
+    record.write_status(Status(state, 1, 2, reason))
+    root = record.directory.parents[1] / "[red]"
+    shutil.copytree(record.directory.parent, root / "records")
+    result = repro("status", "--runs-dir", root)
+    assert result.exit_code == 0, result.exception
+    assert f"{root}: 1 runs: 1 {state}" in result.output.replace("\n", "")
+    assert reason in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize("name", ["run.json", "status.json"])
@@ -82,6 +108,32 @@ def test_the_command_counts_and_changes_nothing(record: Record) -> None:
 def test_of_a_grid_what_was_never_begun_counts_too(tmp_path: Path) -> None:
     result = repro("status", "demo", "--runs-dir", tmp_path)
     assert "demo: 11 runs: 11 new" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "choice"),
+    [
+        (("--trials", "1"), Choice(trials=1)),
+        (("--methods", "kd,dkd"), Choice(methods=("kd", "dkd"))),
+        (("--pairs", "resnet14:resnet8", "--methods", "all"), Choice(methods=("all",))),
+        (("--precision", "bf16"), Choice(precision="bf16")),
+        (("--held-out",), Choice(split="tune")),
+    ],
+)
+def test_the_words_that_chose_what_was_run_choose_what_is_told(
+    tmp_path: Path, words: tuple[str, ...], choice: Choice
+) -> None:
+    runs = expand("demo", PROFILES["demo"], choice)
+    begun = Record(tmp_path / "records" / key(runs[-1]))
+    begun.create(runs[-1], {})
+    begun.write_status(Status("STOPPED", 1, 2))
+    result = repro("status", "demo", *words, "--runs-dir", tmp_path)
+    assert f"demo: {len(runs)} runs: 1 STOPPED, {len(runs) - 1} new" in result.output
+
+
+def test_such_words_need_a_grid(record: Record) -> None:
+    result = repro("status", "--methods", "kd", "--runs-dir", record.directory.parents[1])
+    assert error_of(result).startswith("give the GRID of which these options choose runs")
 
 
 def test_no_runs_are_told(tmp_path: Path) -> None:

@@ -132,6 +132,13 @@ def test_an_owner_says_who_it_is(record: Record) -> None:
     assert (owner.launch, owner.purpose, owner.pid) == ("launch", "training", os.getpid())
 
 
+@pytest.mark.parametrize("text", ["a minute", "", "0", "-1", "nan", "inf"])
+def test_a_time_of_silence_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("REPRO_LEASE_SECONDS", text)
+    with pytest.raises(UserError, match=f"^REPRO_LEASE_SECONDS is a number .*, not '{text}'$"):
+        Leases()
+
+
 @pytest.fixture
 def lost(record: Record) -> Record:
     """The record as its first owner sees it, after another process took it over."""

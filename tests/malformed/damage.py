@@ -1,5 +1,6 @@
 """What can happen to a file's bytes."""
 
+import re
 from collections.abc import Callable
 
 Damage = Callable[[bytes], bytes]
@@ -32,6 +33,9 @@ DAMAGES: dict[str, Damage] = {
     "a number": lambda _: b"17\n",
     "NaN": lambda _: b"NaN\n",
     "deep": lambda _: b"[" * 100_000 + b"\n",
+    "deep within": lambda data: data.replace(b": {", b': {"x": %b, ' % (b"[" * 2000 + b"]" * 2000)),
+    "numbers of 400 digits": lambda data: re.sub(rb"\b\d+\.\d+\b", b"9" * 400, data),
+    "times of 400 digits": lambda data: re.sub(rb"\b\d{9,}\b", b"9" * 400, data),
     "no UTF-8": lambda _: b"\xff\xfe\x00\xd8\n",
     "a line before": lambda data: b"<<<<<<< ours\n" + data,
     "twice": lambda data: data + data,

@@ -9,18 +9,21 @@ import pytest
 from repro.errors import UserError
 from repro.leases import Leases
 from repro.mending import damaged_files, mend
-from repro.records import Record, Records
+from repro.records import Record
 from repro.resume import resume_point
 from repro.runtime import Stopped
 from repro.spec import key
+from repro.tracking import load_results
 from repro.train import checkpoint
 from tests import tiny
+from tests.cli.invoke import repro
 from tests.malformed.damage import DAMAGES
 
 RUN = tiny.run("kd")
 TAGS = {"profile": "demo", "grid": "demo"}
 FILES = ("run.json", "status.json", "history.jsonl", "environment.json", "checkpoint")
 EPOCH_TICKS = tiny.STEPS + 1
+COMMANDS = (("plan", "demo"), ("status",), ("sync",), ("doctor",))
 
 
 @pytest.fixture(scope="module")
@@ -233,8 +236,23 @@ def test_weights_that_are_damaged_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize("name", ["status.json", "history.jsonl", "environment.json", "run.json"])
-def test_a_damaged_record_of_another_run_stops_nothing(directory: Path, name: str) -> None:
-    harm(directory, name, "zeros after a power failure")
+def test_damaged_records_of_other_runs_stop_nothing(
+    directory: Path, store_template: Path, name: str
+) -> None:
+    """One of each damage, beside a sound one."""
+    sound = tiny.record(RUN, directory)
+    data = (sound.directory / name).read_bytes()
+    for number, damage in enumerate(DAMAGES.values()):
+        place = directory / "records" / f"{number:064x}"
+        shutil.copytree(sound.directory, place)
+        (place / name).write_bytes(damage(data))
     other = tiny.run("dist")
     tiny.train((other,), directory)
-    assert Records(directory).state(key(other)) == "FINISHED"
+    shutil.copy(store_template, directory)
+    done = [repro(*words, "--runs-dir", directory) for words in COMMANDS]
+    assert [result.exit_code for result in done] == [0, 0, 1, 1], done
+    assert " broke: " not in done[-1].output
+    told = [line for line in done[2].output.splitlines() if line.startswith("damaged: ")]
+    assert len(told) > 10
+    assert max(map(len, told)) < 1000
+    assert key(other) in set(load_results(directory)["key"])

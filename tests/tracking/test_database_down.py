@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -17,7 +18,7 @@ from repro.errors import UserError
 from repro.leases import Leases
 from repro.live import Live, open_mirror
 from repro.runtime import Tracker
-from repro.tracking import load_results
+from repro.tracking import load_results, write_summary
 from tests import tiny
 from tests.tracking.down import RUN, check, heal, synced, train
 
@@ -71,6 +72,16 @@ def test_a_database_that_stays_locked_is_asked_again_in_seconds(
         wait(lambda: len(load_results(runs_dir)) == 1)  # not a minute later
         tracker.close()
     check(runs_dir, alone, lines, "database is locked")
+
+
+def test_a_summary_that_a_locked_database_does_not_take_is_told(runs_dir: Path) -> None:
+    table = pd.DataFrame([{"pair": "a:b", "method": "kd", "profile": "demo", "mean": 71.5}])
+    write_summary(runs_dir, "demo", table, "")
+    with closing(sqlite3.connect(runs_dir / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        locked = pytest.raises(UserError, match=r"^MLflow at sqlite:.* is locked; nothing is lost")
+        with instead_of_patience("PRAGMA busy_timeout = 50"), locked:
+            write_summary(runs_dir, "demo", table.assign(mean=72.0), "")
 
 
 def test_a_database_that_is_read_only(runs_dir: Path, alone: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Records of another machine: taken in whole, once, and none is lost."""
 
+import gzip
 import os
 import shutil
 import tarfile
@@ -65,6 +66,22 @@ def test_mlflows_own_files_and_leases_are_left_out(trained: Path, tmp_path: Path
     (line,) = found.lines
     assert line.endswith("files left out: none of a record's")
     assert files(tmp_path / "here" / "records") == files(trained / "records")
+
+
+def test_a_compressed_archive_is_gone_through_three_times(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For what it holds, for the keys, for the files: each step back unpacks it from its start."""
+    archive, back = tar(".tgz")(trained, tmp_path), []
+    seek = gzip.GzipFile.seek
+
+    def counted(file: gzip.GzipFile, offset: int, whence: int = 0) -> int:
+        back.extend([offset] if not whence and offset < file._buffer.tell() else [])
+        return seek(file, offset, whence)
+
+    monkeypatch.setattr(gzip.GzipFile, "seek", counted)
+    assert taken(archive, tmp_path / "here") == {"new": 3}
+    assert len(back) <= 2
 
 
 def further(records: Records, epochs: int, state: str) -> Path:

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def cut(name: str) -> Callable[[Path], None]:
     return lambda place: (place / name).write_bytes((place / name).read_bytes()[:-100])
 
 
+HUGE = {"type": "Optim", "lr": 10**400}
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "key": (edit("run.json", lambda d: d | {"key": "../../x"}), "another run than it names"),
     "run": (edit("run.json", lambda d: d | {"run": {}}), "describes no run"),
@@ -39,6 +41,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         edit("run.json", lambda d: d | {"run": d["run"] | {"trial": 77}}),
         "another run than it names",
     ),
+    "huge number": (
+        edit("run.json", lambda d: d | {"run": d["run"] | {"optim": HUGE}}),
+        "describes no run",
+    ),
+    "deep": (lambda place: (place / "run.json").write_text("[" * 10**5), "describes no run"),
     "no JSON": (lambda place: (place / "run.json").write_text("{"), "describes no run"),
     "history": (lambda p: (p / "history.jsonl").write_text("x\n"), "line 1 is damaged"),
     "status": (lambda place: (place / "status.json").write_text("{"), "status.json cannot be read"),
@@ -137,6 +144,64 @@ def test_of_an_archive_that_is_cut_off_whole_records_are_taken_in(
     assert "cannot be read to its end" in found.lines[0]
     for record in Records(tmp_path / "here"):
         assert files(record.directory) == files(trained / "records" / record.key)
+
+
+def test_a_zip_that_is_cut_off_is_told(trained: Path, tmp_path: Path) -> None:
+    """Its list of contents is at its end."""
+    archive = zipped(trained, tmp_path)
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size * 5 // 6])
+    with pytest.raises(UserError, match=r"results\.zip is no directory and no .* can be read \("):
+        taken(archive, tmp_path / "here")
+
+
+def taken_or_told(archive: Path, here: Path) -> int:
+    """How much was damaged; all of it where the archive is refused."""
+    try:
+        return taken(archive, here).get("damaged", 0)
+    except UserError as error:
+        return str(error).count("\n") == 0
+
+
+def nameless(data: bytes) -> bytes:
+    """The last member's name as its comment."""
+    at = data.rindex(b"PK\x01\x02")
+    size, extra = data[at + 28 : at + 30], data[at + 30 : at + 32]
+    return data[: at + 28] + b"\0\0" + extra + size + data[at + 34 :]
+
+
+def misnamed(data: bytes) -> bytes:
+    """The last member's name marked as UTF-8, which it is not."""
+    at = data.rindex(b"PK\x01\x02")
+    return data[: at + 9] + b"\x08" + data[at + 10 : at + 46] + b"\xff" + data[at + 47 :]
+
+
+@pytest.mark.parametrize("harm", [nameless, misnamed])
+def test_a_zip_with_a_name_that_is_none_is_told(
+    trained: Path, tmp_path: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    archive = zipped(trained, tmp_path)
+    archive.write_bytes(harm(archive.read_bytes()))
+    assert taken_or_told(archive, tmp_path / "here") == 1
+
+
+def test_of_a_zip_with_other_bytes_only_what_was_packed_comes_in(
+    trained: Path, tmp_path: Path
+) -> None:
+    """200 times three bytes, half of them at its end, which says what is where."""
+    directory, random = record_of(Records(trained)).directory, Random(7)
+    archive = zipped(directory, tmp_path)
+    data, wanted, told = archive.read_bytes(), files(directory), 0
+    for number in range(200):
+        changed = bytearray(data)
+        for _ in range(3):
+            place = random.randrange(len(data)) if number % 2 else -random.randint(1, 1200)
+            changed[place] = random.randrange(256)
+        archive.write_bytes(changed)
+        here = tmp_path / f"here{number}"
+        told += taken_or_told(archive, here)
+        for found in (here / "records").glob("*"):
+            assert files(found).items() <= wanted.items()
+    assert 100 < told < 200
 
 
 def test_what_is_no_archive_or_holds_no_records_is_told(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from repro.limits import Interrupted
 from repro.live import Live, open_mirror
 from repro.tracking import load_results
 from tests import tiny
+from tests.cli.invoke import error_of, repro
 from tests.tracking.down import RUN, check, heal, synced, train
 from tests.tracking.server import Server, serving
 
@@ -53,6 +54,17 @@ def test_a_server_that_is_down(
         with pytest.raises(UserError, match=r"MLflow at http://127.0.0.1:1: .*nothing is lost"):
             synced(runs_dir)
     heal(runs_dir)
+
+
+@pytest.mark.parametrize("words", [["tables", "demo"], ["figures", "demo"], ["ui"]])
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:1", "nowhere://x"])
+def test_commands_tell_in_a_line_that_a_server_is_down(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    told = error_of(repro(*words, "--runs-dir", runs_dir))
+    assert told.startswith(f"MLflow at {uri}: ")
+    assert told.endswith("give the same command again when it answers")
 
 
 @pytest.mark.parametrize(
