@@ -19,10 +19,11 @@ from rich.console import Console
 from repro.data.cifar100 import FILE, verify
 from repro.environment import device_name
 from repro.errors import UserError
-from repro.leases import LEASE, Leases, quiet, stage_of
+from repro.leases import Leases
 from repro.mending import damaged_files
 from repro.records import Record, Records
 from repro.resume import resume_point
+from repro.stages import LEASE, quiet, stage_of
 from repro.train.weights import load_half
 
 Level = Literal["ok", "note", "problem"]

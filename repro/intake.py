@@ -19,9 +19,10 @@ from safetensors import SafetensorError, safe_open
 from repro import faults, spec
 from repro.errors import LeaseLost, UserError
 from repro.files import cannot_write, make_directory, sync_directory
-from repro.leases import Leases, quiet, stage_of
+from repro.leases import Leases
 from repro.parcels import BROKEN, FILES, KEY, Contents, File, Parcel, opened
 from repro.records import MALFORMED, REASON_CHARACTERS, Record, Records, now_ms
+from repro.stages import quiet, stage_of
 
 CHUNK_BYTES = 1 << 20
 SMALL_BYTES = 10 << 20  # more than any run.json has

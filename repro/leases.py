@@ -24,39 +24,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from repro import faults
 from repro.errors import LeaseLost, UserError
 from repro.files import GONE, RESERVE, RESERVE_BYTES, cannot_write, make_directory, write_atomically
 from repro.records import Record, now_ms
+from repro.stages import (
+    LEASE,
+    OWNER,
+    SILENT_SECONDS,
+    Owner,
+    Purpose,
+    boot,
+    evict,
+    fence_of,
+    owner_of,
+    stage_of,
+    tidy,
+)
 
-SILENT_SECONDS = 60.0  # without a heartbeat: longer than network file systems keep attributes
 BEATS = 6  # heartbeats in this time
-LEASE, OWNER = "lease", "owner.json"
 # Where two make a lease at once the first one is in the other's way, or has tidied its stage away.
 TOO_LATE = (errno.ENOTEMPTY, errno.EEXIST, *GONE)
-Purpose = Literal["training", "mirror", "sync", "closing"]
-
-
-def boot() -> str:
-    """What tells this boot of this machine, also across its containers; "" where nothing does."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who holds a lease. ``launch``: one command with its worker processes; ``since_ms``: 1970."""
-
-    launch: str
-    purpose: Purpose
-    host: str
-    pid: int
-    boot: str
-    since_ms: int
 
 
 @dataclass
@@ -82,36 +71,6 @@ class Lease:
         except OSError as error:
             self.lost = True
             raise LeaseLost(f"{self.directory} was taken over by another process") from error
-
-
-def fence_of(stage: Path) -> int:
-    number = stage.name.partition(".")[0]
-    return int(number) if number.isdigit() else 0
-
-
-def stage_of(directory: Path) -> Path | None:
-    """The stage of a record's lease; None where nobody holds it."""
-    try:
-        return next((directory / LEASE).iterdir(), None)
-    except OSError:
-        return None
-
-
-def owner_of(stage: Path) -> Owner | None:
-    """None where it is being released, or its file was lost in a power failure."""
-    try:
-        return Owner(**json.loads((stage / OWNER).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def quiet(record: Record, seconds: float = SILENT_SECONDS) -> bool:
-    """Does its owner seem to be gone, by the clocks? They may be wrong: for hints, not to write."""
-    stage = stage_of(record.directory)
-    try:
-        return stage is None or time.time() - (stage / OWNER).stat().st_mtime > seconds
-    except OSError:
-        return True
 
 
 def asked_seconds() -> float:
@@ -273,32 +232,3 @@ def _unlocked(path: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def evict(directory: Path, stage: Path, lock: int | None = None) -> None:
-    """Take a stage away, which only one process can do, and remove it: who still has a handle of
-    it on a network file system must not be able to use it. ``lock``: our own handle, closed."""
-    _remove(directory, stage, lock)
-    with suppress(OSError):
-        (directory / LEASE).rmdir()
-
-
-def _remove(directory: Path, made: Path, lock: int | None = None) -> None:
-    """Renamed first: whoever is at work in it finds all of it or nothing. An open file would leave
-    a name behind on a network file system."""
-    gone = directory / f".gone.{made.name.lstrip('.')}"
-    with suppress(OSError):
-        made.rename(gone)
-    if lock is not None:
-        os.close(lock)
-    shutil.rmtree(gone, ignore_errors=True)
-
-
-def tidy(directory: Path, purpose: Purpose) -> None:
-    """Remove what processes that were killed have left beside the lease."""
-    for path in directory.glob(f".{LEASE}.*"):
-        _remove(directory, path)
-    for path in directory.glob(".gone.*"):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in directory.glob(".*.tmp") if purpose == "training" else ():  # else it may be in use
-        path.unlink(missing_ok=True)

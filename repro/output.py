@@ -24,11 +24,12 @@ from repro.files import make_directory
 from repro.grid import GRIDS, expand
 from repro.imported import imported_teachers
 from repro.intake import take_in
-from repro.leases import Leases, quiet
+from repro.leases import Leases
 from repro.profiles import PROFILES, profile_named
 from repro.records import Records
 from repro.results import GridResults, grid_results
 from repro.spec import Run, key
+from repro.stages import quiet
 from repro.tracking import (
     load_results,
     open_store,

@@ -4,9 +4,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from repro.errors import LeaseLost
-from repro.leases import stage_of
 from repro.records import Record, now_ms
 from repro.runtime import Runtime
+from repro.stages import stage_of
 
 
 def close_stale(runtime: Runtime) -> None:

@@ -13,9 +13,10 @@ from repro.choice import NARROWED_BY_NOTHING
 from repro.errors import UserError
 from repro.estimate import clock
 from repro.launch import Request
-from repro.leases import OWNER, SILENT_SECONDS, Leases, owner_of, stage_of
+from repro.leases import Leases
 from repro.records import Record, Records, now_ms
 from repro.spec import Run, key
+from repro.stages import OWNER, SILENT_SECONDS, owner_of, stage_of
 
 ORDER = ("FINISHED", "RUNNING", "STOPPED", "FAILED", "DAMAGED", "new")
 PIPED_WIDTH = 140  # columns, where no terminal tells how many it has

@@ -14,8 +14,9 @@ from repro import view
 from repro.collector import without_collector
 from repro.differences import Seen, Wanted, beyond_mending, missing
 from repro.errors import UserError
-from repro.leases import Leases, stage_of
+from repro.leases import Leases
 from repro.records import MALFORMED, REASON_CHARACTERS, Record, Status
+from repro.stages import stage_of
 from repro.tracking.entries import durable, ids_of, wanted_of
 from repro.tracking.mirror import Mirror, Outcome, named_run, seen_of, stored_of
 from repro.tracking.moved import moved

@@ -14,8 +14,9 @@ from repro import spec, view
 from repro.differences import Seen, differ, lacking
 from repro.errors import LeaseLost
 from repro.history import START, Position, read_on
-from repro.leases import Leases, Purpose
+from repro.leases import Leases
 from repro.records import Record, Status
+from repro.stages import Purpose
 from repro.tracking.entries import artifacts_of, batches, dataset_input, durable, ids_of
 from repro.tracking.moved import relocate
 from repro.tracking.store import experiment_id, open_store, tracking_uri

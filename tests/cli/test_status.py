@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from repro.grid import Choice, expand
-from repro.leases import OWNER, Leases
+from repro.leases import Leases
 from repro.profiles import PROFILES
 from repro.records import Record, State, Status, now_ms
 from repro.spec import key
+from repro.stages import OWNER
 from repro.status import row_of
 from tests import tiny
 from tests.cli.invoke import error_of, repro

@@ -11,9 +11,10 @@ import torch
 
 from repro import losses
 from repro.errors import UserError
-from repro.leases import Leases, evict, stage_of
+from repro.leases import Leases
 from repro.records import Records
 from repro.spec import key
+from repro.stages import evict, stage_of
 from repro.train.step import EagerStep
 from tests import tiny
 from tests.disk import names

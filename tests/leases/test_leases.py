@@ -11,9 +11,10 @@ import pytest
 from repro import leases as module
 from repro.errors import LeaseLost, UserError
 from repro.files import DiskFull
-from repro.leases import Lease, Leases, evict, owner_of, stage_of
+from repro.leases import Lease, Leases
 from repro.mending import keep_aside
 from repro.records import Record, Status
+from repro.stages import evict, owner_of, stage_of
 from repro.train import checkpoint
 from tests.disk import FAILURES, fail, names
 

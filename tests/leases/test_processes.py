@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from repro.leases import Leases, fence_of, stage_of
+from repro.leases import Leases
 from repro.records import Record
+from repro.stages import fence_of, stage_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SILENT_SECONDS = 1.0

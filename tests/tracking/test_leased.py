@@ -14,8 +14,9 @@ import pytest
 from mlflow import MlflowClient
 
 from repro import faults
-from repro.leases import Leases, evict, stage_of
+from repro.leases import Leases
 from repro.records import Record, Records
+from repro.stages import evict, stage_of
 from repro.tracking import Mirror, load_results, sync_records
 from tests.tracking.mirror import KD, record_of, rows, shorten, stored, sync
 
