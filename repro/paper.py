@@ -36,6 +36,15 @@ class Claim:
     text: str
 
 
+@dataclass(frozen=True)
+class Effect:
+    """A size fixed before the runs: the smallest effect of interest of a claim, or a margin."""
+
+    value: float
+    unit: str
+    why: str
+
+
 Pair = tuple[str, str]  # teacher, student
 
 # The pairs of the CRD benchmark (Tian et al., ICLR 2020, arXiv 1910.10699, tables 1 and 2).
@@ -133,3 +142,25 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("C6", "CMKD's terms improve other methods when added to them."),
     Claim("C7", "CMKD students degrade less under corruption than KD students (from the title)."),
 )
+
+# The smallest effect of interest by claim: a claim whose 95 % interval lies below it is refuted.
+EFFECTS: dict[str, Effect] = {
+    "C1": Effect(0.05, "points per point of the teacher", "0.35 points over 7 points of teacher"),
+    "C2": Effect(0.05, "log ratio of distances", "5 % of KD's distance"),
+    "C3": Effect(0.05, "of KD's value", "5 % of KD's fragmentation or ambiguity"),
+    "C4 cell": Effect(0.3, "points of top-1", "best less last epoch; 1.2 sd of a trial"),
+    "C4 pairs": Effect(0.2, "points of top-1", "an average over pairs is known better than a cell"),
+    "C5": Effect(0.2, "points of top-1", "as an average over pairs"),
+    "C6": Effect(0.2, "points of top-1", "as an average over pairs"),
+    "C7": Effect(0.5, "points of mean top-1 on corrupted images", "a mean over all corruptions"),
+}
+# Margins of "reproduced": at 0.3 points for a cell no affordable number of trials reproduces.
+MARGINS: dict[str, Effect] = {
+    "runs stated": Effect(0.5, "points of top-1", "3 or more runs stated: power 0.7 at 5 trials"),
+    "runs unknown": Effect(0.8, "points of top-1", "power 0.80 needs 2.93 standard errors"),
+    "table": Effect(0.3, "points of top-1", "the mean over 12 cells: power 0.74"),
+}
+PUBLISHED_STD = Unknown(
+    0.27, "points, where not stated: rms std in arXiv 2402.11148 is 0.31 (n=3), 0.22 (n=5)", "none"
+)
+PUBLISHED_RUNS = Unknown(1, "where not stated: the least", "none")

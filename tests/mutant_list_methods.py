@@ -234,8 +234,8 @@ METHODS = (
     Mutant(
         "plug-in: the gain is turned round",
         "repro/analysis/plug_in.py",
-        "paired_difference(trials, both, method)",
-        "paired_difference(trials, method, both)",
+        "cell(trials, (both, method))",
+        "cell(trials, (method, both))",
         "tests/analysis/test_plug_in.py",
     ),
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from repro.analysis.accuracy import cell_runs
-from repro.analysis.statistics import paired_difference
+from repro.analysis.estimates import cell
 from repro.analysis.tables import MISSING, to_csv, to_latex, to_markdown
 
 LEGEND = (
@@ -40,15 +40,16 @@ def _by_trial(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> pd.Da
     return runs.drop_duplicates("key").pivot(index="trial", columns="method", values="top1_last")
 
 
-def _row(trials: pd.DataFrame, results: pd.DataFrame, cell: tuple[str, str, str]) -> dict[str, Any]:
-    pair, method, plug = cell
+def _row(trials: pd.DataFrame, results: pd.DataFrame, row: tuple[str, str, str]) -> dict[str, Any]:
+    pair, method, plug = row
     both = f"{method}+{plug}"
-    gain, low, high, n = paired_difference(trials, both, method)
+    gain = cell(trials, (both, method))
     return {
         **{"pair": pair, "method": method, "plug_in": plug},
         **_numbers(trials, method, "alone"),
         **_numbers(trials, both, "with"),
-        **{"gain": gain, "low95": low, "high95": high, "paired_trials": n},
+        **{"gain": gain.estimate, "low95": gain.low, "high95": gain.high},
+        "paired_trials": gain.counts.trials,
         "keys_alone": tuple(cell_runs(results, pair, method)["key"]),
         "keys_with": tuple(cell_runs(results, pair, both)["key"]),
     }

@@ -6,18 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from repro.analysis.plug_in import plug_in_files, plug_in_table, wide
-from repro.analysis.statistics import paired_difference
 from repro.grid import PLUGGED_IN, Choice, expand
 from tests.made_results import DEMO, finished, results_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIR = "resnet14:resnet8"
-TRIALS = pd.DataFrame(
-    {"kd": [70.0, 70.4, 70.2], "kd+cmkd": [71.0, 71.5, 71.1], "dkd": [70.9, 71.2, 71.3]}
-)
 
 
 def made(**top1: list[float]) -> pd.DataFrame:
@@ -29,51 +24,6 @@ def made(**top1: list[float]) -> pd.DataFrame:
         if not np.isnan(v)
     ]
     return pd.DataFrame(rows)
-
-
-def test_two_methods_give_the_paired_t_interval_of_scipy() -> None:
-    two = TRIALS[["kd", "kd+cmkd"]]
-    expected = stats.ttest_rel(two["kd+cmkd"], two["kd"]).confidence_interval(0.95)
-    mean, low, high, n = paired_difference(two, "kd+cmkd", "kd")
-    assert mean == pytest.approx(1.0)
-    assert (low, high) == pytest.approx((expected.low, expected.high))
-    assert n == 3
-
-
-def test_more_methods_lend_their_residuals() -> None:
-    """By hand: residuals of the two-way table, (3 - 1)(3 - 1) = 4 degrees of freedom."""
-    table = TRIALS.to_numpy()
-    residuals = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
-    error = np.sqrt(2 * (residuals**2).sum() / 4 / 3)
-    own = np.sqrt((TRIALS["kd+cmkd"] - TRIALS["kd"]).var(ddof=1) / 3)
-    assert error > own
-    mean, low, high, _ = paired_difference(TRIALS, "kd+cmkd", "kd")
-    assert (low, high) == pytest.approx(stats.t.interval(0.95, 4, mean, error))
-
-
-def test_a_noisier_pair_keeps_its_own_spread() -> None:
-    trials = TRIALS.assign(**{"kd+cmkd": [71.0, 74.0, 69.0]})
-    calm = trials.assign(a=trials["kd"] + 1, b=trials["kd"] + 2, c=trials["kd"] + 3)
-    difference = calm["kd+cmkd"] - calm["kd"]
-    mean, low, _, _ = paired_difference(calm, "kd+cmkd", "kd")
-    error = np.sqrt(difference.var(ddof=1) / 3)
-    assert low == pytest.approx(mean - stats.t.ppf(0.975, 10) * error)
-
-
-def test_a_missing_trial_leaves_that_trial_out_of_both_arms() -> None:
-    trials = pd.DataFrame({"kd": [70.0, 70.4, np.nan], "kd+cmkd": [71.0, 71.6, 60.0]})
-    assert paired_difference(trials, "kd+cmkd", "kd")[::3] == (pytest.approx(1.1), 2)
-    mean, low, high, n = paired_difference(trials[:1], "kd+cmkd", "kd")
-    assert (mean, n) == (pytest.approx(1.0), 1)
-    assert np.isnan([low, high]).all()
-    assert paired_difference(trials, "kd", "dist")[3] == 0
-
-
-def test_a_method_with_fewer_trials_changes_nothing() -> None:
-    """Such as the teacher, of which there is one."""
-    more = TRIALS.assign(teacher=[75.0, np.nan, np.nan], late=[np.nan, 70.0, 71.0])
-    expected = paired_difference(TRIALS, "kd+cmkd", "kd")
-    assert paired_difference(more, "kd+cmkd", "kd") == pytest.approx(expected)
 
 
 def test_a_row_holds_both_means_the_gain_and_its_runs() -> None:

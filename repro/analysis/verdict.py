@@ -1,0 +1,129 @@
+"""The one rule from an interval to a verdict, for every claim, and how verdicts combine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from repro.analysis.estimates import Estimate
+from repro.analysis.families import LEVEL, Adjusted, adjust, all_positive
+from repro.errors import UserError
+
+Label = Literal["not run", "refuted", "supported", "inconclusive"]
+
+REVERSED = "reversed"
+TOO_SMALL = "positive but below D"
+NO_EFFECT = "no effect of size D"
+EXCEPTIONS = "with exceptions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a comparison decides; ``effect`` is D, the smallest effect of interest.
+
+    ``detail`` says how it was refuted or supported, or what a conjunction turned on.
+    """
+
+    label: Label
+    detail: str = ""
+    effect: float
+    estimate: Estimate
+    adjusted: Adjusted
+    exceptions: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        return f"{self.label} ({self.detail})" if self.detail else self.label
+
+
+def verdicts(family: Mapping[str, Estimate], *, effect: float) -> dict[str, Verdict]:
+    """Of each comparison of a family, with L, U the 95 % interval after Holm.
+
+    Not run: an arm is missing or has fewer than 3 trials. Refuted: U < D. Supported: L > 0 and not
+    refuted. Else inconclusive. Supported at no effect and refuted at D are wrong 2.5 % of the time
+    each; half an interval of D/2 or less leaves no room for inconclusive. Raises UserError unless
+    D > 0.
+    """
+    if not effect > 0:
+        raise UserError(f"the smallest effect of interest must be above 0, not {effect}")
+    adjusted = adjust(family, effect)
+    return {name: _one(family[name], adjusted[name], effect) for name in family}
+
+
+def verdict(estimate: Estimate, *, effect: float, exceptions: Sequence[str] = ()) -> Verdict:
+    """Of a comparison that is a family by itself; ``exceptions``: pairs that are reversed."""
+    (found,) = verdicts({"": estimate}, effect=effect).values()
+    return with_exceptions(found, exceptions)
+
+
+def with_exceptions(found: Verdict, exceptions: Sequence[str]) -> Verdict:
+    """What is supported on average, with the pairs where it is reversed (``reversed_cells``)."""
+    if found.label != "supported" or not exceptions:
+        return found
+    return replace(found, detail=EXCEPTIONS, exceptions=tuple(exceptions))
+
+
+def _one(estimate: Estimate, adjusted: Adjusted, effect: float) -> Verdict:
+    label, detail = _rule(estimate, adjusted)
+    return Verdict(label=label, detail=detail, effect=effect, estimate=estimate, adjusted=adjusted)
+
+
+def _rule(estimate: Estimate, adjusted: Adjusted) -> tuple[Label, str]:
+    if not estimate.is_run:
+        return "not run", ""
+    differs = adjusted.p_holm <= LEVEL
+    if adjusted.p_effect_holm <= LEVEL / 2:
+        if not differs:
+            return "refuted", NO_EFFECT
+        return "refuted", TOO_SMALL if estimate.estimate > 0 else REVERSED
+    if differs and estimate.estimate > 0:
+        return "supported", ""
+    return "inconclusive", ""
+
+
+def conjunction(family: Mapping[str, Estimate], *, effect: float) -> Verdict:
+    """Better than every other. Supported: all unadjusted p; refuted: one comparison, by Holm.
+
+    The verdict carries the comparison that it turns on: the refuted or missing one, else that with
+    the largest p. Raises UserError for an empty family.
+    """
+    if not family:
+        raise UserError("a conjunction needs at least one comparison")
+    members = verdicts(family, effect=effect)
+    for label in ("not run", "refuted"):
+        names = [name for name, found in members.items() if found.label == label]
+        if names:
+            return replace(members[names[0]], detail=", ".join(names))
+    weakest = max(
+        members, key=lambda name: (members[name].estimate.estimate <= 0, _p(members[name]))
+    )
+    label_of_all: Label = "supported" if all_positive(family.values()) else "inconclusive"
+    return replace(members[weakest], label=label_of_all, detail="")
+
+
+def _p(found: Verdict) -> float:
+    return found.adjusted.p
+
+
+def agreed(outcomes: Mapping[str, Verdict]) -> Verdict:
+    """Outcomes that must agree (two definitions, two metrics): their verdict, else inconclusive.
+
+    Not run if any is. Raises UserError without outcomes.
+    """
+    if not outcomes:
+        raise UserError("nothing to agree: no outcome")
+    found = list(outcomes.values())
+    if len({one.label for one in found}) == 1:
+        return found[0]
+    said = ", ".join(f"{name}: {one.label}" for name, one in outcomes.items())
+    missing = [one for one in found if one.label == "not run"]
+    if missing:
+        return replace(missing[0], detail=said)
+    return replace(found[0], label="inconclusive", detail=said)
+
+
+def headline(these: Verdict, general: Verdict) -> tuple[Verdict, str]:
+    """The verdict to quote and its scope in words: in general where there is one."""
+    if general.label != "not run":
+        return general, "in general"
+    pairs = these.estimate.counts.pairs
+    return these, f"on {'this pair' if pairs == 1 else f'these {pairs} pairs'}"
