@@ -1,0 +1,139 @@
+"""Judged claims as a table: a line a claim to read, a row a comparison and scope to work with."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from repro.analysis.estimates import Estimate
+from repro.analysis.judged import Judged, Part, detectable_words
+from repro.analysis.planning import detectable
+from repro.analysis.tables import MISSING, to_csv, to_latex, to_markdown
+from repro.analysis.verdict import Verdict
+
+LEGEND = (
+    "Estimate [95 % interval], the rule that it is by, and what it is of. D: the smallest effect of "
+    "interest, fixed before the runs. Refuted: the interval lies below D. Supported: above 0 (and "
+    "not below D). Teachers and test images are fixed: no interval covers them.",
+    "Top-1 is the mean of the last 10 epochs; the CSV has every comparison, both scopes, p-values, "
+    "and the verdicts under the last and the best epoch.",
+)
+
+
+def interval_words(found: Estimate, digits: int = 3) -> str:
+    """Such as ``+0.42 [+0.10, +0.74]``; "-" where there is none."""
+    if math.isnan(found.estimate):
+        return MISSING
+    if math.isnan(found.standard_error):
+        return f"{found.estimate:+.{digits}g}"
+    return f"{found.estimate:+.{digits}g} [{found.low:+.{digits}g}, {found.high:+.{digits}g}]"
+
+
+def counts_words(found: Estimate) -> str:
+    counts = found.counts
+    return f"{counts.pairs} pairs, {counts.trials} trials" if counts.trials else "nothing run"
+
+
+def short(claims: Iterable[Judged]) -> pd.DataFrame:
+    """A line a claim: its verdict, of what, the estimate it turns on, and what would decide it."""
+    rows = []
+    for judged in claims:
+        found, scope = judged.headline
+        rows.append(
+            {
+                "claim": f"{judged.claim.name} {judged.claim.text}",
+                "verdict": found.words,
+                "scope": scope if found.label != "not run" else MISSING,
+                "estimate": interval_words(found.estimate),
+                "rule": found.estimate.formula,
+                "n": counts_words(found.estimate),
+                "D": f"{judged.effect.value:g} {judged.effect.unit}",
+                "missing": judged.missing or MISSING,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def long(claims: Iterable[Judged], profile: str) -> pd.DataFrame:
+    """A row a (claim, comparison, scope); the claim's own verdict is the comparison "all"."""
+    rows = []
+    for judged in claims:
+        whole = Part(
+            name="all",
+            words=judged.estimand,
+            these=judged.these,
+            general=judged.general,
+            notes=(*judged.notes, *_under(judged)),
+        )
+        for part in (whole, *judged.parts, *judged.alone):
+            first = {"claim": judged.claim.name, "comparison": part.name}
+            last = {"profile": profile, "words": part.words, "notes": "; ".join(part.notes)}
+            for scope, found in (("these", part.these), ("general", part.general)):
+                rows.append(first | {"scope": scope} | _numbers(found) | last)
+    return pd.DataFrame(rows)
+
+
+def _under(judged: Judged) -> list[str]:
+    return [f"{metric}: {words}" for metric, words in judged.under.items()]
+
+
+def _numbers(found: Verdict) -> dict[str, Any]:
+    estimate, adjusted = found.estimate, found.adjusted
+    prediction = estimate.prediction
+    return {
+        "verdict": found.label,
+        "detail": found.detail,
+        "exceptions": found.exceptions,
+        "estimate": estimate.estimate,
+        "low95": estimate.low,
+        "high95": estimate.high,
+        "df": estimate.df,
+        "rule": estimate.formula,
+        "effect": found.effect,
+        "p": adjusted.p,
+        "p_holm": adjusted.p_holm,
+        "p_effect_holm": adjusted.p_effect_holm,
+        "family": adjusted.size,
+        "pairs": estimate.counts.pairs,
+        "students": estimate.counts.students,
+        "trials": estimate.counts.trials,
+        "runs": estimate.counts.runs,
+        "not_run": estimate.counts.missing,
+        "tau": estimate.tau,
+        "prediction_low": prediction[0],
+        "prediction_high": prediction[1],
+        "detectable": detectable(estimate, comparisons=adjusted.size),
+    }
+
+
+def flags(claims: Iterable[Judged], failed: Sequence[str] = ()) -> list[str]:
+    """What a reader must not overlook: other metrics that say otherwise, runs that diverged."""
+    lines = []
+    for judged in claims:
+        own = judged.headline[0].words
+        other = [f"{metric}: {words}" for metric, words in judged.under.items() if words != own]
+        if other:
+            lines.append(f"{judged.claim.name} depends on the epoch: {own}, but {', '.join(other)}")
+        if judged.headline[0].exceptions:
+            pairs = ", ".join(judged.headline[0].exceptions)
+            lines.append(f"{judged.claim.name} is reversed on {pairs}")
+        if judged.headline[0].label == "inconclusive":
+            least = detectable_words(judged.headline[0])
+            lines.append(f"{judged.claim.name}: these runs find an effect of {least} or more")
+    if failed:
+        lines.append(f"{len(failed)} runs diverged and count for no method: {', '.join(failed)}")
+    return lines
+
+
+def claim_files(
+    claims: Sequence[Judged], profile: str, marks: Sequence[str], failed: Sequence[str] = ()
+) -> dict[str, str]:
+    """By file suffix: ``.md`` and ``.tex`` a line a claim, ``.csv`` all numbers."""
+    table, title = short(claims), "The paper's claims"
+    lines = (*marks, *flags(claims, failed), *LEGEND)
+    return {
+        ".md": to_markdown(table, title, lines),
+        ".tex": to_latex(table, title, lines),
+        ".csv": to_csv(long(claims, profile), lines),
+    }

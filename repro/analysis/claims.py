@@ -1,0 +1,266 @@
+"""Claims C1 to C7, each an estimand in code and words, judged by finished runs only.
+
+The smallest effects of interest stand in ``paper.EFFECTS``, the rules in ``verdict``. Accuracy is
+the mean of the last 10 epochs; the verdicts under the last and the best epoch stand beside it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import pandas as pd
+
+from repro import paper
+from repro.analysis import measured
+from repro.analysis.accuracy import METRICS
+from repro.analysis.estimates import Arms, Estimate, Pairs
+from repro.analysis.evidence import Evidence, by_pair, log_of
+from repro.analysis.judged import Compared, Judged, Part, all_agree, compared, parts_of
+from repro.analysis.plane_estimates import planes, planes_in_general
+from repro.analysis.slopes import ends, method_slope, slope
+from repro.analysis.verdict import Verdict, conjunction
+from repro.grid import DEFAULT_METHODS
+from repro.paper_methods import METHODS
+
+PRIMARY = "top1_last10"
+ACCURACY = ("demo", "cifar-same", "cifar-different")
+TEACHERS, ABLATION, PLUG_IN = ("stronger-teacher",), ("ablation",), ("plug-in",)
+FORMS = ("raw", "zscored", "correlation", "probabilities")  # definitions of a distance, C2
+BOUNDARY = ("fragmentation", "ambiguity")
+LOGIT_METHODS = tuple(
+    name for name, method in METHODS.items() if method.kind == "logits" and name != "cmkd"
+)
+
+
+def judge(evidence: Evidence) -> list[Judged]:
+    """Every claim, in order."""
+    return [under_other_metrics(claim, evidence) for claim in CLAIMS]
+
+
+def under_other_metrics(claim: Callable[[Evidence, str], Judged], evidence: Evidence) -> Judged:
+    """With the headline under the other metrics, where the claim is one about accuracy."""
+    found = claim(evidence, PRIMARY)
+    if found.claim.name not in ("C1", "C4", "C5", "C6"):
+        return found
+    others = {m: claim(evidence, m).headline[0].words for m in METRICS if m != PRIMARY}
+    return replace(found, under=others)
+
+
+def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
+    """C1: F6, the slope of CMKD - KD over the teacher's top-1."""
+    pairs, arms = evidence.top1(TEACHERS, metric), ("cmkd", "kd")
+    top1 = evidence.teacher_top1(metric)
+    family = {
+        "kd": Compared(
+            slope(pairs, arms, teacher_top1=top1, scope="these teachers"),
+            slope(pairs, arms, teacher_top1=top1, scope="in general"),
+            notes=tuple(_own_slopes(pairs, arms, top1)),
+        )
+    }
+    effect = paper.EFFECTS["C1"]
+    (part,) = parts_of(family, effect.value, "slope of CMKD - {}")
+    return judged(
+        "C1",
+        "slope of the gain of CMKD over KD (points) on the teacher's top-1 (points)",
+        parts=(part,),
+        verdicts=(part.these, part.general),
+        grids=TEACHERS,
+    )
+
+
+def _own_slopes(pairs: Pairs, arms: Arms, top1: dict[str, float]) -> Iterable[str]:
+    for method in arms:
+        own = method_slope(pairs, method, teacher_top1=top1, scope="these teachers")
+        if own.is_run:
+            yield f"slope of {method} {interval(own)}"
+    difference = ends(pairs, arms, teacher_top1=top1)
+    if difference.is_run:
+        yield f"gain at the best less at the weakest teacher {interval(difference)}"
+
+
+def inter_class_relations(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
+    """C2: log of KD's distance to the teacher over CMKD's, in four definitions that must agree."""
+    frame = evidence.measured(measured.relations_of)
+    family = {}
+    for form in FORMS:
+        rows = frame[frame["form"] == form]
+        pairs = log_of(by_pair(rows, "mean", evidence.pairs(ACCURACY)))
+        family[form] = compared(pairs, ("kd", "cmkd"))
+    parts = parts_of(family, paper.EFFECTS["C2"].value, "log(distance of KD / of CMKD), {}")
+    return judged(
+        "C2",
+        "log of KD's over CMKD's mean off-diagonal distance of inter-class relations to the "
+        "teacher's; all definitions must agree",
+        parts=parts,
+        verdicts=all_agree(parts),
+        grids=ACCURACY,
+    )
+
+
+def decision_boundaries(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
+    """C3: F7 on (KD - CMKD) / mean of KD, on the same planes; both numbers must agree."""
+    frame, pairs = evidence.measured(measured.planes_of), evidence.pairs(ACCURACY)
+    family = {}
+    for number in BOUNDARY:
+        tables = {pair: _plane_differences(frame, pair, number) for pair in pairs}
+        run = {pair: table for pair, table in tables.items() if table.size}
+        family[number] = Compared(planes(run), planes_in_general(run))
+    parts = parts_of(family, paper.EFFECTS["C3"].value, "(KD - CMKD) / KD, {}")
+    return judged(
+        "C3",
+        "fragmentation and ambiguity of KD's decision regions less CMKD's, as shares of KD's mean, "
+        "on the same planes through three test images; the trial is the unit; both must agree",
+        parts=parts,
+        verdicts=all_agree(parts),
+        grids=ACCURACY,
+        notes=("needs 5 trials: the rule errs more often with fewer",),
+    )
+
+
+def _plane_differences(frame: pd.DataFrame, pair: str, number: str) -> pd.DataFrame:
+    """[trials, planes], of the trials that both methods have, as shares of KD's mean."""
+    kd, cmkd = (
+        frame[(frame["pair"] == pair) & (frame["method"] == method)].pivot_table(
+            index="trial", columns="triplet", values=number
+        )
+        for method in ("kd", "cmkd")
+    )
+    both = kd.index.intersection(cmkd.index)
+    kd, cmkd = kd.loc[both], cmkd.loc[both]
+    mean = float(kd.to_numpy().mean()) if kd.size else 0.0
+    return (kd - cmkd) / mean if mean else pd.DataFrame()
+
+
+def accuracy(evidence: Evidence, metric: str) -> Judged:
+    """C4: CMKD - each logit method; supported if better than every one of them."""
+    pairs = evidence.top1(ACCURACY, metric)
+    run = {method for trials in pairs.values() for method in trials.columns}
+    planned = [m for m in LOGIT_METHODS if m in run or m in DEFAULT_METHODS]
+    family = {method: compared(pairs, ("cmkd", method)) for method in planned}
+    effect = paper.EFFECTS["C4 cell" if len(pairs) == 1 else "C4 pairs"]
+    parts = parts_of(family, effect.value, "CMKD - {}")
+    return judged(
+        "C4",
+        "top-1 (points) of CMKD less that of each logit method; better than every one of them",
+        parts=parts,
+        verdicts=beats_all(family, effect.value),
+        grids=ACCURACY,
+        effect=effect,
+    )
+
+
+def dynamic_weights(evidence: Evidence, metric: str) -> Judged:
+    """C5: dynamic - fixed weights, and both terms - either alone (a conjunction)."""
+    pairs, effect = evidence.top1(ABLATION, metric), paper.EFFECTS["C5"].value
+    fixed = {"fixed weights": compared(pairs, ("cmkd", "cmkd/fixed-half"))}
+    single = {
+        f"{term} alone": compared(pairs, ("cmkd", f"cmkd/{term}-only"))
+        for term in ("pearson", "spearman")
+    }
+    (dynamic,) = parts_of(fixed, effect, "CMKD - {}")
+    these, general = beats_all(single, effect)
+    both = Part(name="both terms", words="CMKD - either term alone", these=these, general=general)
+    return judged(
+        "C5",
+        "top-1 (points) of CMKD less the same with fixed equal weights, and less either term "
+        "alone; both must hold",
+        parts=(dynamic, both),
+        verdicts=all_agree((dynamic, both)),
+        grids=ABLATION,
+        alone=parts_of(single, effect, "CMKD - {}"),
+    )
+
+
+def plug_in(evidence: Evidence, metric: str) -> Judged:
+    """C6: (X + CMKD) - X on average over the methods X; each X beside it."""
+    pairs, effect = evidence.top1(PLUG_IN, metric), paper.EFFECTS["C6"].value
+    methods: tuple[str, ...] = paper.PLUG_IN_METHODS.value
+    average = {
+        pair: pd.DataFrame({"with": trials[sums].mean(axis=1), "alone": trials[own].mean(axis=1)})
+        for pair, trials in pairs.items()
+        if {*(own := list(methods)), *(sums := [f"{m}+cmkd" for m in methods])} <= {*trials}
+    }
+    parts = parts_of(
+        {"all on average": compared(average, ("with", "alone"))}, effect, "with - without CMKD, {}"
+    )
+    each = {method: compared(pairs, (f"{method}+cmkd", method)) for method in methods}
+    return judged(
+        "C6",
+        f"top-1 (points) with CMKD's terms less without, mean over {', '.join(methods)}",
+        parts=parts,
+        verdicts=(parts[0].these, parts[0].general),
+        grids=PLUG_IN,
+        alone=parts_of(each, effect, "{0} + CMKD - {0}"),
+    )
+
+
+def robustness(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
+    """C7: corrupted top-1 of CMKD - KD, and KD's drop - CMKD's; both must agree."""
+    frame = evidence.measured(measured.corruption_of)
+    clean = frame["corruption"] == "clean"
+    cells = ["pair", "method", "trial"]
+    corrupted = frame[~clean].groupby(cells)["top1"].mean()
+    drop = frame[clean].set_index(cells)["top1"] - corrupted
+    top1, pairs = corrupted.reset_index(), evidence.pairs(ACCURACY)
+    family = {
+        "corrupted top-1": compared(by_pair(top1, "top1", pairs), ("cmkd", "kd")),
+        "drop": compared(by_pair(drop.reset_index(), "top1", pairs), ("kd", "cmkd")),
+    }
+    parts = parts_of(family, paper.EFFECTS["C7"].value, "CMKD against KD: {}")
+    return judged(
+        "C7",
+        "mean top-1 (points) over corruptions and strengths, CMKD less KD, and KD's drop from "
+        "clean images less CMKD's; both must agree",
+        parts=parts,
+        verdicts=all_agree(parts),
+        grids=ACCURACY,
+        notes=("how the paper tests it is unknown",),
+    )
+
+
+def beats_all(family: dict[str, Compared], effect: float) -> tuple[Verdict, Verdict]:
+    """The conjunction, on these pairs and in general."""
+    return (
+        conjunction({name: found.these for name, found in family.items()}, effect=effect),
+        conjunction({name: found.general for name, found in family.items()}, effect=effect),
+    )
+
+
+def judged(
+    name: str,
+    estimand: str,
+    *,
+    parts: tuple[Part, ...],
+    verdicts: tuple[Verdict, Verdict],
+    grids: tuple[str, ...],
+    effect: paper.Effect | None = None,
+    alone: tuple[Part, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Judged:
+    """A claim of the paper with what was found."""
+    (claim,) = [claim for claim in paper.CLAIMS if claim.name == name]
+    return Judged(
+        claim=claim,
+        estimand=estimand,
+        effect=effect or paper.EFFECTS[name],
+        grids=grids,
+        parts=parts,
+        these=verdicts[0],
+        general=verdicts[1],
+        alone=alone,
+        notes=notes,
+    )
+
+
+def interval(found: Estimate) -> str:
+    return f"{found.estimate:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
+
+
+CLAIMS: tuple[Callable[[Evidence, str], Judged], ...] = (
+    diminishing_returns,
+    inter_class_relations,
+    decision_boundaries,
+    accuracy,
+    dynamic_weights,
+    plug_in,
+    robustness,
+)

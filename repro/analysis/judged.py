@@ -1,0 +1,130 @@
+"""A claim with its verdicts: what was compared, on these pairs and in general."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from repro.analysis.estimates import Arms, Estimate, Pairs, cell, in_general, these_pairs
+from repro.analysis.families import reversed_cells
+from repro.analysis.planning import detectable, needed
+from repro.analysis.sensitivity import leave_one_out, positive_pairs, within_trials
+from repro.analysis.verdict import Verdict, agreed, headline, verdicts, with_exceptions
+from repro.paper import Claim, Effect
+
+
+class Compared(NamedTuple):
+    """One comparison: both estimates, the pairs where it is reversed, notes to print beside it."""
+
+    these: Estimate
+    general: Estimate
+    exceptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A comparison with its verdicts, those of its family after Holm. ``name``: such as "kd"."""
+
+    name: str
+    words: str
+    these: Verdict
+    general: Verdict
+    notes: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> tuple[Verdict, str]:
+        return headline(self.these, self.general)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """``estimand``: what is estimated, in words; ``grids``: whose runs decide it; ``alone``: parts
+    that have a verdict of their own, with none in the claim's; ``under``: by other metric the
+    headline in words; ``notes``: what the reader must know besides."""
+
+    claim: Claim
+    estimand: str
+    effect: Effect
+    grids: tuple[str, ...]
+    parts: tuple[Part, ...]
+    these: Verdict
+    general: Verdict
+    alone: tuple[Part, ...] = ()
+    under: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> tuple[Verdict, str]:
+        """The verdict to quote, and of what: in general where there is one."""
+        return headline(self.these, self.general)
+
+    @property
+    def slug(self) -> str:
+        return self.headline[0].label.replace(" ", "-")
+
+    @property
+    def missing(self) -> str:
+        """What would decide it, empty where it is decided."""
+        found, _ = self.headline
+        if found.label == "not run":
+            names = ", ".join(part.name for part in self.parts if part.these.label == "not run")
+            grids = " or ".join(f"`repro run {grid}`" for grid in self.grids)
+            return f"3 trials or more of every arm ({names}): {grids}"
+        if found.label != "inconclusive":
+            return ""
+        return needed(found.estimate, found.effect, comparisons=found.adjusted.size)
+
+
+def compared(pairs: Pairs, arms: Arms) -> Compared:
+    """Two methods over pairs, each the mean of its trials (F1 or F2, and F3)."""
+    these, general = these_pairs(pairs, arms), in_general(pairs, arms)
+    cells = {pair: cell(trials, arms) for pair, trials in pairs.items()}
+    return Compared(these, general, reversed_cells(cells), _notes(pairs, arms))
+
+
+def _notes(pairs: Pairs, arms: Arms) -> tuple[str, ...]:
+    positive = positive_pairs(pairs, arms)
+    if not positive.pairs:
+        return ()
+    notes = [f"positive in {positive.positive} of {positive.pairs} pairs"]
+    low, high = leave_one_out(pairs, arms)
+    if not math.isnan(low):
+        notes.append(f"lower bound with one pair left out {low:+.3g} to {high:+.3g}")
+    within = [within_trials(trials, arms) for trials in pairs.values()]
+    known = [found for found in within if not math.isnan(found.residual)]
+    if known:
+        residual = sum(found.residual for found in known) / len(known)
+        rho = [found.correlation for found in known if not math.isnan(found.correlation)]
+        words = f", correlation within trials {sum(rho) / len(rho):.2f}" if rho else ""
+        notes.append(f"residual mean square {residual:.3g}{words}")
+    return tuple(notes)
+
+
+def parts_of(family: Mapping[str, Compared], effect: float, words: str) -> tuple[Part, ...]:
+    """A family's comparisons with their verdicts; ``words`` takes each one's name."""
+    these = verdicts({name: found.these for name, found in family.items()}, effect=effect)
+    general = verdicts({name: found.general for name, found in family.items()}, effect=effect)
+    return tuple(
+        Part(
+            name=name,
+            words=words.format(name),
+            these=with_exceptions(these[name], found.exceptions),
+            general=with_exceptions(general[name], found.exceptions),
+            notes=found.notes,
+        )
+        for name, found in family.items()
+    )
+
+
+def all_agree(parts: tuple[Part, ...]) -> tuple[Verdict, Verdict]:
+    """Where outcomes must agree: on these pairs, and in general."""
+    return (
+        agreed({part.name: part.these for part in parts}),
+        agreed({part.name: part.general for part in parts}),
+    )
+
+
+def detectable_words(found: Verdict) -> str:
+    """The smallest effect that these runs find four times in five."""
+    return f"{detectable(found.estimate, comparisons=found.adjusted.size):.3g}"
