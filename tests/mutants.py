@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mutant_list import LEARNING, Mutant  # beside this file
+from mutant_list_evidence import EVIDENCE
 from mutant_list_imported import IMPORTED
 from mutant_list_kept import KEEPING
 from mutant_list_methods import METHODS
@@ -24,7 +25,7 @@ SOURCES = ("repro", "tests", "paper_tables", "figures", "pyproject.toml")
 AT_ONCE = 2
 TIMEOUT_SECONDS = 120
 
-MUTANTS = (*LEARNING, *METHODS, *KEEPING, *IMPORTED)
+MUTANTS = (*LEARNING, *METHODS, *KEEPING, *IMPORTED, *EVIDENCE)
 
 
 def environment(copy: Path) -> dict[str, str]:

@@ -166,3 +166,28 @@ def test_a_value_that_the_loss_does_not_know_is_refused(monkeypatch: pytest.Monk
 def test_there_are_seven_claims() -> None:
     assert [claim.name for claim in paper.CLAIMS] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert len({claim.text for claim in paper.CLAIMS}) == 7
+
+
+def test_every_claim_has_a_smallest_effect_of_interest() -> None:
+    claims = {claim.name for claim in paper.CLAIMS}
+    assert {name.partition(" ")[0] for name in paper.EFFECTS} == claims
+    for effect in (*paper.EFFECTS.values(), *paper.MARGINS.values()):
+        assert effect.value > 0
+        assert effect.unit
+        assert effect.why
+
+
+def test_the_sizes_fixed_before_the_runs() -> None:
+    """A change of one moves verdicts that are already printed."""
+    assert {name: effect.value for name, effect in paper.EFFECTS.items()} == {
+        "C1": 0.05,
+        "C2": 0.05,
+        "C3": 0.05,
+        "C4 cell": 0.3,
+        "C4 pairs": 0.2,
+        "C5": 0.2,
+        "C6": 0.2,
+        "C7": 0.5,
+    }
+    margins = [paper.MARGINS[name].value for name in ("runs stated", "runs unknown", "table")]
+    assert margins == [0.5, 0.8, 0.3]

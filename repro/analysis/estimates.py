@@ -110,13 +110,15 @@ class Estimate:
 
 def complete(trials: pd.DataFrame, arms: Arms) -> Array:
     """[T, M]: trials that both arms have; columns first, second, methods that have all of these."""
-    places = trials.columns.get_indexer(list(arms))
-    if (places < 0).any():
+    if not all(arm in trials.columns for arm in arms):
         return np.empty((0, 2))
+    places = [trials.columns.get_loc(arm) for arm in arms]  # get_indexer takes ten times as long
     values = trials.to_numpy(float)
-    values = values[~np.isnan(values[:, places]).any(1)]
-    whole = np.flatnonzero(~np.isnan(values).any(0))
-    return values[:, [*places, *(i for i in whole if i not in places)]]
+    known = ~np.isnan(values)
+    rows = known[:, places].all(1)
+    others = known[rows].all(0)
+    others[places] = False
+    return values[rows][:, [*places, *np.flatnonzero(others)]]
 
 
 def cell(trials: pd.DataFrame, arms: Arms) -> Estimate:

@@ -83,8 +83,8 @@ def _rule(estimate: Estimate, adjusted: Adjusted) -> tuple[Label, str]:
 def conjunction(family: Mapping[str, Estimate], *, effect: float) -> Verdict:
     """Better than every other. Supported: all unadjusted p; refuted: one comparison, by Holm.
 
-    The verdict carries the comparison that it turns on: the refuted or missing one, else that with
-    the largest p. Raises UserError for an empty family.
+    The verdict carries the comparison that it turns on: the refuted or missing one, else the least
+    surely positive. Raises UserError for an empty family.
     """
     if not family:
         raise UserError("a conjunction needs at least one comparison")
@@ -93,15 +93,9 @@ def conjunction(family: Mapping[str, Estimate], *, effect: float) -> Verdict:
         names = [name for name, found in members.items() if found.label == label]
         if names:
             return replace(members[names[0]], detail=", ".join(names))
-    weakest = max(
-        members, key=lambda name: (members[name].estimate.estimate <= 0, _p(members[name]))
-    )
+    weakest = min(members.values(), key=lambda found: found.estimate.p_at_least(0.0))
     label_of_all: Label = "supported" if all_positive(family.values()) else "inconclusive"
-    return replace(members[weakest], label=label_of_all, detail="")
-
-
-def _p(found: Verdict) -> float:
-    return found.adjusted.p
+    return replace(weakest, label=label_of_all, detail="")
 
 
 def agreed(outcomes: Mapping[str, Verdict]) -> Verdict:
@@ -125,5 +119,7 @@ def headline(these: Verdict, general: Verdict) -> tuple[Verdict, str]:
     """The verdict to quote and its scope in words: in general where there is one."""
     if general.label != "not run":
         return general, "in general"
+    if these.estimate.scope == "these teachers":
+        return these, "for these teachers"
     pairs = these.estimate.counts.pairs
     return these, f"on {'this pair' if pairs == 1 else f'these {pairs} pairs'}"

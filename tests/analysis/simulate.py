@@ -1,7 +1,8 @@
 """``make statistics``: measure error and power of every decision rule; exits with 1 on a surprise.
 
 Each line is a rate under the model of ``tests.analysis.simulation``, beside what an independent
-simulation of the formulas gave; they differ by less than four standard errors and the rounding.
+simulation of the formulas gave (place "own": bounds set here after a first measurement); they
+differ by less than four standard errors and the rounding.
 """
 
 import argparse

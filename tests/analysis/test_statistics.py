@@ -5,10 +5,12 @@ import pytest
 from scipy import stats
 
 from repro.analysis.statistics import (
+    hull,
     pooled_std,
     published_difference,
     published_margin,
     t_interval,
+    table_difference,
 )
 from repro.errors import UserError
 
@@ -73,3 +75,27 @@ def test_no_trial_is_an_error():
 
 def test_margin_is_wider_when_the_number_of_runs_is_not_stated():
     assert [published_margin(n) for n in (5, 3, 1, math.nan)] == [0.5, 0.5, 0.8, 0.8]
+
+
+def test_a_source_without_its_epoch_is_reproduced_by_last_and_best_alike():
+    stated = {"std": 0.25, "trials": 5, "published_std": 0.25, "published_runs": 5}
+    last, best = (published_difference(v, 72.3, **stated) for v in (72.3, 72.5))
+    both = hull(last, best)
+    assert (both.low90, both.high95) == (last.low90, best.high95)
+    assert both.smallest_margin == best.smallest_margin
+    assert (last.verdict(0.3), both.verdict(0.3)) == ("reproduced", "inconclusive")
+    below, above = (published_difference(v, 72.3, **stated) for v in (70.3, 74.3))
+    assert below.verdict(0.5) == above.verdict(0.5) == "different"
+    assert hull(below, above).verdict(0.5) == "inconclusive"
+
+
+def test_a_table_is_compared_by_its_mean_over_cells():
+    cells = [0.1, -0.2, 0.3, 0.0, math.nan]
+    found = table_difference(cells)
+    expected = stats.t.interval(0.9, 3, 0.05, stats.sem(cells[:4]))
+    assert (found.low90, found.high90) == pytest.approx(expected)
+    assert (found.low95, found.high95) == pytest.approx(
+        stats.t.interval(0.95, 3, 0.05, found.standard_error)
+    )
+    assert [found.verdict(m) for m in (0.3, 0.1)] == ["reproduced", "inconclusive"]
+    assert table_difference([0.1]).verdict(9.0) == "inconclusive"
