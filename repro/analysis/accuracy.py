@@ -10,8 +10,16 @@ from typing import Any
 
 import pandas as pd
 
+from repro.analysis.estimates import cell
 from repro.analysis.published import published_for
-from repro.analysis.statistics import t_interval
+from repro.analysis.statistics import (
+    PublishedDifference,
+    hull,
+    pooled_std,
+    published_difference,
+    published_margin,
+    t_interval,
+)
 from repro.errors import UserError, choose
 
 METRICS = ("top1_last", "top1_best", "top1_last10")
@@ -83,12 +91,65 @@ def comparison_table(
 
     ``metric`` says which accuracy of ours is compared: ``top1_best`` if the published row reports
     the best epoch, ``top1_last`` if it reports the last one, does not say, or does not exist.
-    ``published_others`` counts the rows that were not chosen. ``difference`` is ours - published.
+    ``published_others`` counts the rows that were not chosen. ``difference`` is ours - published,
+    ``reproduced`` its verdict (F5), ``smallest_margin`` the least at which it would count so.
+    ``place``: "best" and "second" of a pair where the 95 % interval (F1, mean of the last 10
+    epochs) to the next one lies above 0.
     """
     own = results[results["dataset"] == dataset]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [_row(own, published, pair, method, dataset) for pair in pairs for method in methods]
     )
+    places = {pair: _places(own, pair, methods) for pair in pairs}
+    table["place"] = [places[row["pair"]].get(row["method"], "") for row in _rows(table)]
+    found = [_against_published(own, row, pooled_std(table["std"])) for row in _rows(table)]
+    table["reproduced"] = [
+        "" if one is None else one.verdict(published_margin(row["published_n"]))
+        for one, row in zip(found, _rows(table), strict=True)
+    ]
+    table["smallest_margin"] = [math.nan if one is None else one.smallest_margin for one in found]
+    return table
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.to_dict("records")
+
+
+def _places(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> dict[str, str]:
+    """The best and the second method of a pair, each only where it is surely above the next."""
+    runs = pd.concat([results.iloc[:0], *(cell_runs(results, pair, m) for m in methods)])
+    students = runs[runs["method"] != "teacher"].drop_duplicates(["key", "method"])
+    trials = students.pivot_table(index="trial", columns="method", values="top1_last10")
+    ordered = list(trials.mean().sort_values(ascending=False, kind="stable").index)
+    steps = zip(("best", "second"), ordered, ordered[1:], strict=False)
+    return {first: place for place, first, next_ in steps if cell(trials, (first, next_)).low > 0}
+
+
+def _against_published(
+    results: pd.DataFrame, row: dict[Any, Any], std: float
+) -> PublishedDifference | None:
+    """None without both values. A source that does not say its epoch must agree with both of ours.
+
+    One trial a cell has no spread: its ``std`` is NaN, and so is the interval.
+    """
+    if not row["n"] or math.isnan(row["published_top1"]):
+        return None
+    metrics = (
+        ("top1_last", "top1_best") if row["published_epoch"] == "unknown" else (row["metric"],)
+    )
+    runs = cell_runs(results, row["pair"], row["method"]).drop_duplicates("key")
+    found = [
+        published_difference(
+            float(runs[metric].mean()),
+            row["published_top1"],
+            std=std,
+            trials=row["n"],
+            published_std=row["published_std"],
+            published_runs=row["published_n"],
+        )
+        for metric in metrics
+    ]
+    return found[0] if len(found) == 1 else hull(*found)
 
 
 def _row(

@@ -46,25 +46,37 @@ def under_other_metrics(claim: Callable[[Evidence, str], Judged], evidence: Evid
 
 
 def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
-    """C1: F6, the slope of CMKD - KD over the teacher's top-1."""
-    pairs, arms = evidence.top1(TEACHERS, metric), ("cmkd", "kd")
-    top1 = evidence.teacher_top1(metric)
-    family = {
-        "kd": Compared(
-            slope(pairs, arms, teacher_top1=top1, scope="these teachers"),
-            slope(pairs, arms, teacher_top1=top1, scope="in general"),
-            notes=tuple(_own_slopes(pairs, arms, top1)),
-        )
-    }
-    effect = paper.EFFECTS["C1"]
-    (part,) = parts_of(family, effect.value, "slope of CMKD - {}")
+    """C1: F6, the slope of CMKD - KD over the teacher's top-1, by student.
+
+    Two students have different teachers, so their levels must not mix: the one with the most
+    teachers decides, the others stand beside it.
+    """
+    top1, columns = evidence.teacher_top1(metric), dict[str, Pairs]()
+    for pair, trials in evidence.top1(TEACHERS, metric).items():
+        student = pair.partition(":")[2]
+        columns[student] = {**columns.get(student, {}), pair: trials}
+    ordered = sorted(columns.items(), key=lambda item: -len(item[1])) or [("no student", {})]
+    parts = [_slope_part(student, pairs, top1) for student, pairs in ordered]
     return judged(
         "C1",
-        "slope of the gain of CMKD over KD (points) on the teacher's top-1 (points)",
-        parts=(part,),
-        verdicts=(part.these, part.general),
+        "slope of the gain of CMKD over KD (points) on the teacher's top-1 (points), of the "
+        "student with the most teachers",
+        parts=(parts[0],),
+        verdicts=(parts[0].these, parts[0].general),
         grids=TEACHERS,
+        alone=tuple(parts[1:]),
     )
+
+
+def _slope_part(student: str, pairs: Pairs, top1: dict[str, float]) -> Part:
+    arms = ("cmkd", "kd")
+    found = Compared(
+        slope(pairs, arms, teacher_top1=top1, scope="these teachers"),
+        slope(pairs, arms, teacher_top1=top1, scope="in general"),
+        notes=tuple(_own_slopes(pairs, arms, top1)),
+    )
+    effect = paper.EFFECTS["C1"].value
+    return parts_of({student: found}, effect, "slope of CMKD - KD, {}")[0]
 
 
 def _own_slopes(pairs: Pairs, arms: Arms, top1: dict[str, float]) -> Iterable[str]:

@@ -94,5 +94,3 @@ def by_pair(frame: pd.DataFrame, column: str, pairs: Sequence[str]) -> Pairs:
 
 def log_of(pairs: Pairs) -> Pairs:
     return {pair: np.log(trials) for pair, trials in pairs.items()}
-
-

@@ -7,15 +7,21 @@ protocol"; the footnotes say how to read a cell and where each published value c
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 MISSING = "-"
+Places = Mapping[tuple[int, int], str]
+NO_PLACES: Places = {}
+MARKDOWN = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
+IN_LATEX = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
 LEGEND = (
-    "Cells: our mean ± std (trials) | published value [epoch it reports] | ours - published. "
-    "Ours is the best epoch beside [best], the last epoch otherwise."
+    "Cells: our mean ± std (trials) | published value [epoch it reports] | ours - published | is it "
+    "reproduced, and at which margin it would be. Ours is the best epoch beside [best], the last "
+    "epoch otherwise. Bold: the best of a pair, underlined: the second, where the 95 % interval to "
+    "the next one (paired, mean of the last 10 epochs) lies above 0."
 )
 LATEX = {
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -28,7 +34,8 @@ LATEX = {
 def wide(table: pd.DataFrame) -> pd.DataFrame:
     """Methods as rows, pairs as columns, both in order of appearance in a ``comparison_table``.
 
-    A cell reads "72.31 ± 0.20 (5) | 71.97 [best] | +0.34"; what is missing is "-".
+    A cell reads "72.31 ± 0.20 (5) | 71.97 [best] | +0.34 | reproduced (±0.48)"; what is missing is
+    "-".
     """
     cells = {(row["method"], row["pair"]): _cell(row) for row in table.to_dict("records")}
     methods, pairs = (list(dict.fromkeys(table[name])) for name in ("method", "pair"))
@@ -48,8 +55,22 @@ def _cell(row: dict[Any, Any]) -> str:
         published = f"{row['published_top1']:.2f} [{row['published_epoch']}]"
     if not math.isnan(row["difference"]):
         difference = f"{row['difference']:+.2f}"
-    parts = (ours, published, difference)
+    parts = [ours, published, difference]
+    if row["reproduced"]:
+        margin = row["smallest_margin"]
+        words = "" if math.isnan(margin) else f" (±{margin:.2f})"
+        parts.append(f"{row['reproduced']}{words}")
     return MISSING if set(parts) == {MISSING} else " | ".join(parts)
+
+
+def places(table: pd.DataFrame) -> dict[tuple[int, int], str]:
+    """ "best" and "second" by (row, column) of ``wide`` with its index as the first column."""
+    methods, pairs = (list(dict.fromkeys(table[name])) for name in ("method", "pair"))
+    return {
+        (methods.index(row["method"]), 1 + pairs.index(row["pair"])): row["place"]
+        for row in table.to_dict("records")
+        if row["place"]
+    }
 
 
 def footnotes(table: pd.DataFrame) -> tuple[str, ...]:
@@ -64,19 +85,24 @@ def footnotes(table: pd.DataFrame) -> tuple[str, ...]:
 def comparison_files(table: pd.DataFrame, title: str, marks: Sequence[str]) -> dict[str, str]:
     """A ``comparison_table`` by file suffix: wide ``.md`` and ``.tex``, long ``.csv``."""
     lines = (*marks, *footnotes(table))
-    cells = wide(table)
+    cells, marked = wide(table), places(table)
     return {
-        ".md": to_markdown(cells, title, lines),
-        ".tex": to_latex(cells, title, lines),
+        ".md": to_markdown(cells, title, lines, marked),
+        ".tex": to_latex(cells, title, lines, marked),
         ".csv": to_csv(table, lines),
     }
 
 
-def to_markdown(df: pd.DataFrame, title: str, marks: Sequence[str]) -> str:
-    """Any frame as a Markdown table under title and marks; a named index is the first column."""
-    header, *rows = _text_rows(df)
-    lines = [header, ["---"] * len(header), *rows]
-    body = "\n".join(f"| {' | '.join(_markdown(cell) for cell in line)} |" for line in lines)
+def to_markdown(
+    df: pd.DataFrame, title: str, marks: Sequence[str], places: Places = NO_PLACES
+) -> str:
+    """Any frame as a Markdown table under title and marks; a named index is the first column.
+
+    ``places``: "best" (bold) and "second" (underlined) by (row, column).
+    """
+    header, *rows = [[_markdown(cell) for cell in line] for line in text_rows(df)]
+    lines = [header, ["---"] * len(header), *_marked(rows, places, MARKDOWN)]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes = "\n".join(f"- {mark}" for mark in marks)
     return "\n\n".join(part for part in (f"# {title}", notes, body) if part) + "\n"
 
@@ -85,9 +111,18 @@ def _markdown(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def to_latex(df: pd.DataFrame, caption: str, marks: Sequence[str]) -> str:
+def _marked(rows: list[list[str]], places: Places, forms: Mapping[str, str]) -> Iterable[list[str]]:
+    """``rows`` with the cells that have a place in its form."""
+    for i, row in enumerate(rows):
+        yield [forms[places.get((i, j), "")].format(cell) for j, cell in enumerate(row)]
+
+
+def to_latex(
+    df: pd.DataFrame, caption: str, marks: Sequence[str], places: Places = NO_PLACES
+) -> str:
     """Any frame as a booktabs table, shrunk to the line width; needs booktabs and graphicx."""
-    header, *rows = ([latex_escape(cell) for cell in line] for line in _text_rows(df))
+    header, *rows = ([latex_escape(cell) for cell in line] for line in text_rows(df))
+    rows = list(_marked(rows, places, IN_LATEX))
     notes = "".join(f"\\par\\footnotesize {latex_escape(mark)}\n" for mark in marks)
     body = "\n".join(f"{' & '.join(line)} \\\\" for line in rows)
     return (
@@ -136,7 +171,7 @@ def _with_index(df: pd.DataFrame) -> pd.DataFrame:
     return df.reset_index() if df.index.name else df
 
 
-def _text_rows(df: pd.DataFrame) -> list[list[str]]:
+def text_rows(df: pd.DataFrame) -> list[list[str]]:
     """The header and the rows as text; NaN and "" become "-", fractions get two decimals."""
     flat = _with_index(df)
     rows = flat.astype(object).itertuples(index=False, name=None)
