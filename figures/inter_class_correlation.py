@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.analysis.correlation import differences, matrix_rows, summary_numbers, superclass_order
+from repro.analysis.correlation import differences, matrix_rows, superclass_order
 from repro.analysis.maps import correlation_heatmaps
+from repro.analysis.measured import relations_of
 from repro.analysis.save import file_name, save_figure, trials_shown
 from repro.analysis.tables import to_csv
 from repro.files import write_atomically
@@ -53,15 +54,11 @@ def measure(
     order = class_order(results)
     teacher_logits = results.test_logits(teacher)
     matrices: Matrices = {form: {} for form in FORMS}
-    rows = []
-    for run in students:
+    for method, run in drawn.items():
         forms = differences(results.test_logits(run), teacher_logits, results.test_labels)
         for form, matrix in forms.items():
-            if run == drawn.get(run.method):
-                matrices[form][run.method] = matrix[np.ix_(order, order)]
-            row = {"pair": run.pair, "method": run.method, "trial": run.trial, "form": form}
-            rows.append(row | summary_numbers(matrix))
-    return matrices, pd.DataFrame(rows)
+            matrices[form][method] = matrix[np.ix_(order, order)]
+    return matrices, relations_of(results, students)
 
 
 def class_order(results: GridResults) -> np.ndarray:

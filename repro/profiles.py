@@ -18,6 +18,9 @@ class Profile:
     makes a teacher from which there is little to learn.
     ``triplets``, ``resolution`` and ``picture``: how many planes the decision-boundary numbers
     use, at how many points a side, and the points a side of the pictures.
+    ``landscape_side`` and ``landscape_images``: points a side of a loss landscape, and the training
+    images whose mean loss it is. ``corruption_images``, ``attack_images``, ``embedding_images``:
+    evaluated images that are corrupted, attacked and mapped. Where there are fewer, all are taken.
     """
 
     name: str
@@ -29,6 +32,11 @@ class Profile:
     triplets: int
     resolution: int = 50
     picture: int
+    landscape_side: int
+    landscape_images: int
+    corruption_images: int
+    attack_images: int
+    embedding_images: int
 
     @property
     def mark(self) -> str:
@@ -74,6 +82,11 @@ PROFILES: dict[str, Profile] = {
         trials=paper.TRIALS.value,
         triplets=500,
         picture=500,
+        landscape_side=51,
+        landscape_images=1_000,
+        corruption_images=10_000,
+        attack_images=1_000,
+        embedding_images=1_000,
     ),
     "quick": Profile(
         name="quick",
@@ -88,8 +101,13 @@ PROFILES: dict[str, Profile] = {
             "plug-in": QUICK_SAME,
         },
         union=("cifar-same", "cifar-different"),
-        triplets=30,
-        picture=150,
+        triplets=100,
+        picture=200,
+        landscape_side=15,
+        landscape_images=256,
+        corruption_images=1_000,
+        attack_images=200,
+        embedding_images=200,
     ),
     "demo": Profile(
         name="demo",
@@ -105,6 +123,11 @@ PROFILES: dict[str, Profile] = {
         },
         triplets=20,
         picture=100,
+        landscape_side=15,
+        landscape_images=256,
+        corruption_images=500,
+        attack_images=200,
+        embedding_images=500,
     ),
 }
 

@@ -1,9 +1,10 @@
 """The finished runs of one grid, with everything that tables and figures are made of."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import get_args
 from zipfile import BadZipFile
@@ -17,7 +18,7 @@ from repro.choice import check_taught
 from repro.collector import without_collector
 from repro.data import load
 from repro.data.augment import normalise
-from repro.data.dataset import Dataset, rank_in_class, select
+from repro.data.dataset import Dataset, Images, rank_in_class, select
 from repro.errors import UserError
 from repro.grid import (
     GRIDS,
@@ -33,6 +34,7 @@ from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
+from repro.train.teacher import fold_batch_norms
 from repro.train.weights import load_half
 
 
@@ -142,13 +144,31 @@ class GridResults:
         """A finished run's network on ``device``, in eval mode."""
         return load_half(run, self.record(run).weights, self.device)
 
+    def folded(self, run: Run) -> nn.Module:
+        """``network`` for many forward passes: the same answers up to rounding, in less time."""
+        return fold_batch_norms(self.network(run))
+
+    def weights_digest(self, run: Run) -> str:
+        """SHA-256 of a finished run's weights: a run that is trained again has the same key."""
+        path = self.record(run).weights
+        try:
+            state = path.stat()
+            return _digest(path, state.st_size, state.st_mtime_ns)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read; remove {path.parent} and run again") from error
+
     @cached_property
     def dataset(self) -> Dataset:
         return load(self.profile.stream.dataset, self.data_dir)
 
     @cached_property
+    def images(self) -> tuple[Images, Images]:
+        """Those that the profile trains on, and those that it evaluates on, in sorted order."""
+        return select(self.dataset, self.profile.stream)
+
+    @property
     def test_labels(self) -> np.ndarray:
-        return select(self.dataset, self.profile.stream)[1].labels.numpy()
+        return self.images[1].labels.numpy()
 
     @cached_property
     def _evaluated(self) -> np.ndarray:
@@ -158,9 +178,8 @@ class GridResults:
 
     def test_images(self, indices: Sequence[int]) -> torch.Tensor:
         """Normalised test images [N, 3, 32, 32] at the positions ``indices``, on the CPU."""
-        images = select(self.dataset, self.profile.stream)[1]
         mean, std = torch.tensor(self.dataset.mean), torch.tensor(self.dataset.std)
-        return normalise(images.pixels[torch.as_tensor(indices)], mean, std)
+        return normalise(self.images[1].pixels[torch.as_tensor(indices)], mean, std)
 
     def histories(self, *metrics: str) -> pd.DataFrame:
         """Long: key, pair, method, trial, epoch, and the named metrics with ``/`` as ``_``.
@@ -180,6 +199,13 @@ class GridResults:
             values = [part[name] for part in parts]
             frame[name.replace("/", "_")] = np.concatenate(values) if values else []
         return frame
+
+
+@cache
+def _digest(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001
+    """A teacher's is asked for with each of its students."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _columns(record: Record, metrics: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -1,19 +1,22 @@
 """How complex and how ambiguous a network's decision regions are, in numbers over many planes."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
-from repro.analysis.planes import Plane, evaluate_planes, make_plane, margin
+from repro.analysis.planes import make_plane, margins, plane_images
+from repro.data.batches import evaluation_batch_size
 from repro.errors import UserError
 
 NUMBERS = ("fragmentation", "ambiguity", "agreement", "margin")
 MINUS_KD = ("minus_kd", "minus_kd_low", "minus_kd_high")
-POINTS_AT_ONCE = 20_000  # of several planes together: 8 MB a network at 100 classes
+GAP = 0.1  # of the two largest probabilities, below which a point is ambiguous; ours
 
 
 def fragmentation(labels_grid: ArrayLike) -> int:
@@ -23,7 +26,7 @@ def fragmentation(labels_grid: ArrayLike) -> int:
     return sum(int(ndimage.label(grid == c, structure=touching)[1]) for c in np.unique(grid))
 
 
-def ambiguity(probabilities: ArrayLike, gap: float = 0.1) -> float:
+def ambiguity(probabilities: ArrayLike, gap: float = GAP) -> float:
     """The share of points [..., K] whose two largest probabilities differ by less than ``gap``."""
     values = np.asarray(probabilities)
     top2 = np.partition(values, -2, axis=-1)[..., -2:]
@@ -35,54 +38,90 @@ def agreement(a: ArrayLike, b: ArrayLike) -> float:
     return float(np.mean(np.asarray(a) == np.asarray(b)))
 
 
+@dataclass(frozen=True)
+class PlaneAnswers:
+    """One network on J planes of R x R points.
+
+    ``predicted`` [J, R, R] int16: classes. ``ambiguous`` [J]: the share of points whose two largest
+    probabilities differ by less than ``GAP``. ``margin`` [J]: from a triplet's first image towards
+    its second; where the prediction does not change up to there it is the distance between the two,
+    and ``censored`` [J] bool.
+    """
+
+    predicted: NDArray[np.int16]
+    ambiguous: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    censored: NDArray[np.bool_]
+
+
+@torch.inference_mode()
+def plane_answers(
+    model: nn.Module, images: Tensor, triplets: NDArray[np.int64], *, resolution: int = 50
+) -> PlaneAnswers:
+    """What a network answers on the planes through ``triplets`` [J, 3], positions in ``images``.
+
+    ``images`` [N, C, H, W] normalised, on the network's device; the network is left in eval mode.
+    """
+    model.eval()
+    size = evaluation_batch_size(images.device)
+    planes = [make_plane(*images[list(positions)]) for positions in triplets]
+    predicted, close = [], []
+    for points in plane_images(planes, resolution, size):
+        top = model(points).logits.float().softmax(dim=1).topk(2)
+        predicted.append(top.indices[:, 0].to(torch.int16).cpu())
+        close.append((top.values[:, 0] - top.values[:, 1] < GAP).cpu())
+    shape = (len(planes), resolution, resolution)
+    x1, x2 = (images[triplets[:, i].tolist()] for i in (0, 1))
+    found = margins(model, x1, x2, steps=resolution, batch_size=size)
+    length = (x2 - x1).flatten(1).double().norm(dim=1).cpu().numpy()
+    return PlaneAnswers(
+        predicted=torch.cat(predicted).reshape(shape).numpy(),
+        ambiguous=torch.cat(close).reshape(shape).double().mean(dim=(1, 2)).numpy(),
+        margin=np.minimum(found, length),
+        censored=np.isinf(found),
+    )
+
+
+def plane_rows(own: PlaneAnswers, teacher: PlaneAnswers) -> pd.DataFrame:
+    """One row a triplet: triplet, the ``NUMBERS`` and ``censored``; ``agreement`` is with teacher.
+
+    Raises UserError where the two were asked about different numbers of planes or points.
+    """
+    if own.predicted.shape != teacher.predicted.shape:
+        shapes = f"{own.predicted.shape} and {teacher.predicted.shape}"
+        raise UserError(f"networks are compared on the same planes and points, not {shapes}")
+    return pd.DataFrame(
+        {
+            "triplet": np.arange(len(own.predicted)),
+            "fragmentation": [fragmentation(grid) for grid in own.predicted],
+            "ambiguity": own.ambiguous,
+            "agreement": (own.predicted == teacher.predicted).mean(axis=(1, 2)),
+            "margin": own.margin,
+            "censored": own.censored,
+        }
+    )
+
+
 def plane_numbers(
     models: dict[str, nn.Module],
     images: Tensor,
     triplets: NDArray[np.int64],
     *,
     resolution: int = 50,
-    batch_size: int = 250,
 ) -> pd.DataFrame:
-    """One row a (name, triplet): the ``NUMBERS`` and whether the margin is ``censored``.
+    """``plane_rows`` of each network beside ``teacher``, with ``name`` as the first column.
 
-    ``images`` [N, C, H, W] normalised, on the networks' device; ``triplets`` [J, 3] positions in
-    them. All networks see the same points. ``agreement`` is with ``teacher``. ``margin`` is
-    measured from a triplet's first image x1 towards its second x2; where the prediction does not
-    change up to x2 it is only known to be longer: it counts as |x2 - x1| and is ``censored``.
-    Raises UserError if no network is named ``teacher``.
+    Arguments as for ``plane_answers``: all networks see the same points. Raises UserError if no
+    network is named ``teacher``.
     """
     if "teacher" not in models:
         raise UserError(f"agreement needs a network named 'teacher'; known: {', '.join(models)}")
-    at_once = max(1, POINTS_AT_ONCE // resolution**2)
-    rows: list[dict[str, object]] = []
-    for first in range(0, len(triplets), at_once):
-        chunk = triplets[first : first + at_once]
-        planes = [make_plane(*images[list(positions)]) for positions in chunk]
-        grids = evaluate_planes(models, planes, resolution=resolution, batch_size=batch_size)
-        for name, model in models.items():
-            for i, plane in enumerate(planes):
-                numbers = _numbers(grids[name][i], grids["teacher"][i])
-                limited = _limited_margin(model, plane, resolution)
-                rows.append({"name": name, "triplet": first + i} | numbers | limited)
-    return pd.DataFrame(rows, columns=["name", "triplet", *NUMBERS, "censored"])
-
-
-def _numbers(
-    probabilities: NDArray[np.float32], teacher: NDArray[np.float32]
-) -> dict[str, float | int]:
-    predicted = probabilities.argmax(axis=-1)
-    return {
-        "fragmentation": fragmentation(predicted),
-        "ambiguity": ambiguity(probabilities),
-        "agreement": agreement(predicted, teacher.argmax(axis=-1)),
+    asked = {
+        name: plane_answers(model, images, triplets, resolution=resolution)
+        for name, model in models.items()
     }
-
-
-def _limited_margin(model: nn.Module, plane: Plane, steps: int) -> dict[str, float | bool]:
-    length = plane.anchors[1, 0]
-    found = margin(model, plane.origin, plane.origin + length * plane.u, steps)
-    censored = math.isinf(found)
-    return {"margin": float(length) if censored else found, "censored": censored}
+    rows = [plane_rows(own, asked["teacher"]).assign(name=name) for name, own in asked.items()]
+    return pd.concat(rows, ignore_index=True)[["name", "triplet", *NUMBERS, "censored"]]
 
 
 def bootstrap_interval(

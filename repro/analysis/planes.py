@@ -1,7 +1,7 @@
 """Planes through three images (Somepalli et al., CVPR 2022) and what a network predicts on them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,19 +88,27 @@ def evaluate_planes(
     """
     for model in models.values():
         model.eval()
-    coordinates = torch.cat([grid_points(p, resolution).reshape(-1, 2) for p in planes])
-    origin, u, v = (
-        torch.stack([getattr(p, name) for p in planes]) for name in ("origin", "u", "v")
-    )
     parts: dict[str, list[Tensor]] = {name: [] for name in models}
-    for rows in torch.arange(len(coordinates), device=origin.device).split(batch_size):
-        which = rows // resolution**2
-        alpha, beta = coordinates[rows].reshape(-1, 2, 1, 1, 1).unbind(dim=1)
-        images = origin[which] + alpha * u[which] + beta * v[which]
+    for images in plane_images(planes, resolution, batch_size):
         for name, model in models.items():
             parts[name].append(model(images).logits.float().softmax(dim=1).cpu())
     shape = (len(planes), resolution, resolution, -1)
     return {name: torch.cat(rows).reshape(shape).numpy() for name, rows in parts.items()}
+
+
+def plane_images(planes: Sequence[Plane], resolution: int, batch_size: int) -> Iterator[Tensor]:
+    """The images at all points, plane by plane and row by row: [B, C, H, W] in channels_last."""
+    points = torch.cat([grid_points(p, resolution).reshape(-1, 2) for p in planes])
+    channels, height, width = planes[0].origin.shape
+    origin, u, v = (
+        torch.stack([getattr(p, name).permute(1, 2, 0).flatten() for p in planes])
+        for name in ("origin", "u", "v")
+    )  # [P, H * W * C]
+    for rows in torch.arange(len(points), device=origin.device).split(batch_size):
+        which = rows // resolution**2
+        alpha, beta = points[rows, :1], points[rows, 1:]
+        flat = origin[which].addcmul_(alpha, u[which]).addcmul_(beta, v[which])
+        yield flat.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
 def sampling_step(resolution: int, most: int) -> int:
@@ -126,33 +134,56 @@ def region_rows(probabilities: NDArray[np.float32], plane: Plane, *, step: int =
     )
 
 
-@torch.inference_mode()
 def margin(model: nn.Module, x1: Tensor, x2: Tensor, steps: int = 50) -> float:
-    """The distance from x1 towards x2, in input-space units, to the first change of argmax.
+    """``margins`` of one segment."""
+    return float(margins(model, x1[None], x2[None], steps=steps)[0])
 
-    ``steps`` points of the segment are tried, then as many inside the first step that changes, so
-    a region narrower than |x2 - x1| / steps can be missed. ``inf`` if the argmax does not change up
-    to x2: the margin is then only known to be longer, so report the share of such cases too.
+
+@torch.inference_mode()
+def margins(
+    model: nn.Module, x1: Tensor, x2: Tensor, *, steps: int = 50, batch_size: int = 250
+) -> NDArray[np.float64]:
+    """The distance from x1 towards x2, in input-space units, to the first change of argmax: [J].
+
+    ``x1``, ``x2`` [J, C, H, W]. ``steps`` points of a segment are tried, then as many inside the
+    first step that changes, so a region narrower than |x2 - x1| / steps can be missed. ``inf`` if
+    the argmax does not change up to x2: the margin is then only known to be longer, so report the
+    share of such cases too.
     """
     model.eval()
-    start = int(model(x1[None]).logits.argmax())
-    coarse = torch.linspace(0, 1, steps + 1, device=x1.device, dtype=x1.dtype)
-    first = _first_change(model, x1, x2, coarse, start)
-    if first is None:
-        return float("inf")
-    low, high = float(coarse[max(first - 1, 0)]), float(coarse[first])
-    fine = torch.linspace(low, high, steps + 1, device=x1.device, dtype=x1.dtype)
-    first = _first_change(model, x1, x2, fine, start)
-    share = float(fine[first - 1 : first + 1].mean()) if first else high
-    return share * float((x2 - x1).norm())
+    coarse = torch.linspace(0, 1, steps + 1, device=x1.device, dtype=x1.dtype).expand(len(x1), -1)
+    predicted = _along(model, x1, x2, coarse, batch_size)
+    changed = predicted != predicted[:, :1]
+    first = changed.int().argmax(dim=1)  # of 0 and 1: the first 1, or 0
+    found = np.full(len(x1), np.inf)
+    which = torch.nonzero(first).flatten()
+    if not len(which):
+        return found
+    high = coarse[which, first[which]]
+    low = coarse[which, first[which] - 1]
+    fine = low[:, None] + coarse[which] * (high - low)[:, None]
+    fine[:, -1] = high
+    later = _along(model, x1[which], x2[which], fine, batch_size) != predicted[which, :1]
+    step = later.int().argmax(dim=1).clamp(min=1)
+    step[~later.any(dim=1)] = steps  # rounding: it changed at the last point in the other batch
+    ends = fine.gather(1, torch.stack([step - 1, step], dim=1))
+    length = (x2[which] - x1[which]).flatten(1).double().norm(dim=1)
+    found[which.cpu().numpy()] = (ends.double().mean(dim=1) * length).cpu().numpy()
+    return found
 
 
-def _first_change(
-    model: nn.Module, x1: Tensor, x2: Tensor, shares: Tensor, start: int
-) -> int | None:
-    images = x1 + shares.reshape(-1, 1, 1, 1) * (x2 - x1)
-    changed = model(images).logits.argmax(dim=1) != start
-    return int(changed.int().argmax()) if changed.any() else None  # of 0 and 1: the first 1
+def _along(model: nn.Module, x1: Tensor, x2: Tensor, shares: Tensor, batch_size: int) -> Tensor:
+    """Predicted classes [J, S] at ``shares`` [J, S] of the way from x1 to x2."""
+    which = torch.arange(len(x1), device=x1.device).repeat_interleave(shares.shape[1])
+    parts = []
+    for some, share in zip(
+        which.split(batch_size), shares.flatten().split(batch_size), strict=True
+    ):
+        start, end = x1[some], x2[some]
+        images = start + share.reshape(-1, 1, 1, 1) * (end - start)
+        images = images.contiguous(memory_format=torch.channels_last)
+        parts.append(model(images).logits.argmax(dim=1))
+    return torch.cat(parts).reshape(shares.shape)
 
 
 def random_triplets(labels: ArrayLike, count: int, seed: int) -> NDArray[np.int64]:

@@ -1,7 +1,6 @@
 """A figure as the house rules have it: PDF and PNG, with the CSV that it plots."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 
 from repro.analysis.palette import mark_profile
 from repro.analysis.tables import to_csv
-from repro.files import make_directory, write_atomically
+from repro.files import write_atomically
 
 DPI = 150
 
@@ -55,17 +54,3 @@ def trials_shown(trials: Mapping[str, int]) -> str:
     if len(numbers) == 1:
         return f"trial {numbers.pop()}"
     return "trials: " + ", ".join(f"{name} {trial}" for name, trial in trials.items())
-
-
-def stored_frame(
-    folder: Path, name: str, inputs: Iterable[object], make: Callable[[], pd.DataFrame]
-) -> pd.DataFrame:
-    """``make()``, kept in ``folder`` as ``name``-<hash of ``inputs``>.csv and read from there.
-
-    ``inputs``: everything that the frame depends on, a version of its meaning included.
-    """
-    digest = hashlib.sha256(" ".join(str(item) for item in inputs).encode()).hexdigest()
-    path = make_directory(folder) / f"{name}-{digest[:16]}.csv"
-    if not path.exists():
-        write_atomically(path, make().to_csv(index=False))
-    return pd.read_csv(path)

@@ -1,52 +1,27 @@
 """The scripts of figures/ that measure networks, on small made-up results."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from matplotlib.figure import Figure
 
-from figures import decision_regions, inter_class_correlation
-from repro.grid import Choice, expand
+from figures import (
+    ablation,
+    decision_regions,
+    embedding,
+    inter_class_correlation,
+    loss_landscape,
+    rank_agreement,
+    robustness,
+)
+from repro.analysis.measured import planes_of
+from repro.grid import expand
 from repro.profiles import PROFILES
-from repro.results import GridResults
-from repro.spec import Run, seed
-from tests.analysis.conftest import LinearNetwork
-
-CLASSES = tuple(f"class {c}" for c in "abcdefg")
-LABELS = np.repeat(np.arange(7), 5)
-PROFILE = replace(PROFILES["demo"], triplets=3, resolution=6, picture=301)
-
-
-@dataclass(frozen=True)
-class MadeUp(GridResults):
-    """Every run has random logits and a linear network of its own."""
-
-    superclasses: tuple[int, ...] = ()
-
-    @property
-    def dataset(self) -> SimpleNamespace:
-        return SimpleNamespace(class_names=CLASSES, superclass_of=self.superclasses)
-
-    @property
-    def test_labels(self) -> np.ndarray:
-        return LABELS
-
-    def test_images(self, indices: list[int]) -> torch.Tensor:
-        images = torch.randn(len(LABELS), 3, 4, 4, generator=torch.Generator().manual_seed(0))
-        return images[torch.as_tensor(indices)]
-
-    def test_logits(self, run: Run) -> np.ndarray:
-        start = seed("logits", run.network, run.method, run.trial)
-        return np.random.default_rng(start).normal(size=(len(LABELS), len(CLASSES)))
-
-    def network(self, run: Run) -> LinearNetwork:
-        torch.manual_seed(seed("network", run.network, run.method, run.trial))
-        return LinearNetwork(len(CLASSES)).to(self.device)
+from tests.analysis.made_up import PROFILE, demo, made_up
+from tests.made_results import finished, results_of
 
 
 @pytest.fixture
@@ -54,14 +29,6 @@ def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found = []
     monkeypatch.setattr(Figure, "suptitle", lambda _, text, **__: found.append(text))
     return found
-
-
-def made_up(folder: Path, *runs: Run, superclasses: tuple[int, ...] = ()) -> MadeUp:
-    return MadeUp("demo", PROFILE, runs, pd.DataFrame(), folder, folder, superclasses)
-
-
-def demo(methods: tuple[str, ...] = ()) -> tuple[Run, ...]:
-    return expand("demo", PROFILE, Choice(trials=2, methods=methods))
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -104,7 +71,7 @@ def test_the_title_names_the_trials_that_are_drawn(tmp_path, titles):
     assert "mean over 3 planes" in titles[2]
 
 
-def test_decision_regions_thin_out_their_csv_and_keep_the_numbers(tmp_path, monkeypatch):
+def test_decision_regions_thin_out_their_csv_and_keep_the_numbers(tmp_path):
     results = made_up(tmp_path, *demo(("kd", "cmkd")))
     written = decision_regions.write(results, tmp_path)
     points, numbers = (path for path in written if path.suffix == ".csv")
@@ -115,8 +82,85 @@ def test_decision_regions_thin_out_their_csv_and_keep_the_numbers(tmp_path, monk
     summary = read(numbers)
     assert list(summary["name"].drop_duplicates()) == ["teacher", "kd", "cmkd"]
     assert summary.set_index(["name", "number"]).loc[("cmkd", "margin"), "minus_kd"]
-    (stored,) = (tmp_path / "derived").iterdir()
-    assert len(read(stored)) == 3 * 3
-    monkeypatch.setattr(decision_regions, "plane_numbers", None)
-    decision_regions.write(results, tmp_path)
-    pd.testing.assert_frame_equal(read(numbers), summary)
+    results.loaded.clear()
+    (again,) = decision_regions.numbers(
+        results, decision_regions.compared(results, "resnet14:resnet8"), tmp_path / "again"
+    )[2:]
+    assert read(again).equals(summary)
+    assert not results.loaded
+
+
+def test_decision_numbers_are_means_over_all_trials(tmp_path):
+    results = made_up(tmp_path, *demo(("kd",)))
+    *_, numbers = decision_regions.write(results, tmp_path)
+    summary = read(numbers).set_index(["name", "number"])
+    assert summary.loc[("teacher", "agreement"), "trials"] == 1
+    assert summary.loc[("kd", "agreement"), "trials"] == 2
+    rows = planes_of(results)
+    expected = rows[rows["method"] == "kd"]["agreement"].mean()
+    assert summary.loc[("kd", "agreement"), "mean"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("script", "stem", "columns"),
+    [
+        (robustness, "robustness", ["corruption", "severity", "top1", "images", "radius"]),
+        (rank_agreement, "rank-agreement", ["bin", "difficulty", "images", "entropy"]),
+        (loss_landscape, "loss-landscape", ["alpha", "beta", "loss", "top1", "network"]),
+        (embedding, "embedding", ["label", "x", "y", "knn_top1", "silhouette", "network"]),
+    ],
+)
+def test_a_measured_figure_comes_with_its_data_and_is_drawn_from_what_is_kept(
+    tmp_path, titles, script, stem, columns
+):
+    results = made_up(tmp_path, *demo(("kd", "cmkd")))
+    written = script.write(results, tmp_path)
+    name = f"{stem}-resnet14-resnet8"
+    assert [path.name for path in written] == [f"{name}{s}" for s in (".pdf", ".png", ".csv")]
+    table = read(written[2])
+    assert list(table)[: 4 + len(columns)] == ["key", "pair", "method", "trial", *columns]
+    assert {"kd", "cmkd"} <= set(table["method"])
+    assert PROFILE.mark in written[2].read_text()
+    assert titles[0].startswith("resnet14:resnet8: ")
+    results.loaded.clear()
+    first = [written[2].read_bytes(), written[1].read_bytes()]
+    again = script.write(results, tmp_path)
+    assert [again[2].read_bytes(), again[1].read_bytes()] == first
+    assert not results.loaded
+
+
+def test_pictures_of_networks_say_which_trials_they_show(tmp_path, titles):
+    results = made_up(tmp_path, *demo(("kd", "cmkd")))
+    loss_landscape.write(results, tmp_path)
+    embedding.write(results, tmp_path)
+    assert [title.splitlines()[-1] for title in titles] == ["trial 0", "trial 0"]
+
+
+def test_without_the_teacher_there_is_no_rank_agreement(tmp_path):
+    students = [run for run in demo(("kd",)) if run.teacher]
+    assert rank_agreement.write(made_up(tmp_path, *students), tmp_path) == []
+
+
+def ablated(tmp_path: Path, tops: dict[str, list[float]]) -> list[Path]:
+    profile = replace(PROFILES["demo"], trials=3)
+    runs = [run for run in expand("ablation", profile) if run.method in (*tops, "teacher")]
+    table = finished(*runs).assign(top1_last10=0.0)
+    for method, values in tops.items():
+        table.loc[table["method"] == method, "top1_last10"] = values
+    return ablation.write(results_of("ablation", profile, table), tmp_path)
+
+
+def test_ablation_bars_are_paired_differences_to_cmkd(tmp_path):
+    tops = {"kd": [70.0, 71.0, 72.0], "cmkd": [71.0, 72.5, 72.0], "cmkd/reversed": [71, 72, 74]}
+    *_, path = ablated(tmp_path, tops)
+    table = read(path).set_index("method")
+    assert list(table.index) == ["cmkd/reversed", "kd"]
+    assert table.loc["kd", "difference"] == pytest.approx((-1 - 1.5 + 0) / 3)
+    assert table.loc["kd", "label"] == "71.00 % (n=3)"
+    assert table.loc["kd", "low"] < table.loc["kd", "difference"] < table.loc["kd", "high"]
+
+
+def test_without_cmkd_or_beside_nothing_there_is_no_ablation(tmp_path):
+    assert ablated(tmp_path, {"kd": [70.0, 71.0, 72.0]}) == []
+    assert ablated(tmp_path, {"cmkd": [70.0, 71.0, 72.0]}) == []
+    assert ablation.write(made_up(tmp_path, *demo()), tmp_path) == []

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.analysis.save import file_name, save_figure, stored_frame, trials_shown
+from repro.analysis.save import file_name, save_figure, trials_shown
 
 FRAME = pd.DataFrame({"x": [1, 2], "words": [("a", "b"), "c"]})
 
@@ -22,22 +22,6 @@ def test_the_trials_shown_are_one_word_only_where_they_agree() -> None:
     assert trials_shown({"teacher": 0, "kd": 0}) == "trial 0"
     assert trials_shown({"kd": 1}) == "trial 1"
     assert trials_shown({"teacher": 0, "kd": 1}) == "trials: teacher 0, kd 1"
-
-
-def test_a_stored_frame_is_made_once_for_the_same_inputs(tmp_path: Path) -> None:
-    made = []
-
-    def make() -> pd.DataFrame:
-        made.append(1)
-        return pd.DataFrame({"censored": [True, False], "margin": [1 / 3, 2.0]})
-
-    first = stored_frame(tmp_path / "derived", "planes", (1, "key"), make)
-    again = stored_frame(tmp_path / "derived", "planes", (1, "key"), make)
-    pd.testing.assert_frame_equal(first, again)
-    assert first["censored"].dtype == bool
-    assert len(made) == 1
-    stored_frame(tmp_path / "derived", "planes", (2, "key"), make)
-    assert len(made) == 2
 
 
 def test_a_pair_as_part_of_a_file_name() -> None:

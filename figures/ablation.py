@@ -1,0 +1,57 @@
+"""What each choice of CMKD is worth: variants beside the default, with intervals (C5)."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from repro.analysis.panels import difference_bars
+from repro.analysis.save import file_name, save_figure
+from repro.analysis.statistics import paired_difference
+from repro.results import GridResults
+
+DEFAULT, METRIC = "cmkd", "top1_last10"
+WORDS = {"top1_last10": "mean of the last 10 epochs"}
+
+
+def write(results: GridResults, out: Path) -> list[Path]:
+    """A figure a pair of the ablation with CMKD itself and another row; none for other grids."""
+    written = []
+    for pair in results.parts.get("ablation", ()):
+        table = differences(results, pair)
+        if len(table):
+            stem = out / f"ablation-{file_name(pair)}"
+            written += save_figure(draw(pair, table), table, stem, results.marks)
+    return written
+
+
+def differences(results: GridResults, pair: str) -> pd.DataFrame:
+    """A row a method: difference to CMKD (points) with its interval, trials, own mean and label.
+
+    Paired by trial; best first. Empty without CMKD or without anything beside it.
+    """
+    own = results.table[(results.table["pair"] == pair) & (results.table["method"] != "teacher")]
+    trials = own.pivot_table(index="trial", columns="method", values=METRIC)
+    if DEFAULT not in trials or len(trials.columns) < 2:
+        return pd.DataFrame()
+    rows = []
+    for method in trials.columns:
+        if method == DEFAULT:
+            continue
+        difference, low, high, n = paired_difference(trials, method, DEFAULT)
+        mean = float(trials[method].mean())
+        row = {"method": method, "difference": difference, "low": low, "high": high, "n": n}
+        rows.append(row | {METRIC: mean, "label": f"{mean:.2f} % (n={n})"})
+    return pd.DataFrame(rows).sort_values("difference", ascending=False, ignore_index=True)
+
+
+def draw(pair: str, table: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(7.5, 0.26 * len(table) + 1.8), layout="constrained")
+    ax = difference_bars(figure.subplots(), table)
+    ax.set_xlabel(f"test top-1 less that of {DEFAULT} (points, {WORDS[METRIC]})")
+    ax.set_title(
+        f"{pair}: CMKD's variants and its neighbours\n"
+        "paired by trial, lines: 95 % intervals; beside a name its own top-1",
+        fontsize=10,
+    )
+    return figure

@@ -1,0 +1,48 @@
+"""The training loss around finished networks, filter-normalised (Li et al. 2018)."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from repro.analysis.landscape import NEAR, near_share
+from repro.analysis.measured import landscape_of
+from repro.analysis.palette import colour_of
+from repro.analysis.panels import landscape_contours, loss_range
+from repro.analysis.save import file_name, save_figure
+from repro.analysis.shown import compared, titled
+from repro.results import GridResults
+from repro.spec import key
+
+
+def write(results: GridResults, out: Path) -> list[Path]:
+    """The teacher and one trial a method, on one colour scale; the CSV holds every point."""
+    written = []
+    for pair in results.pairs:
+        runs = compared(results, pair)
+        rows = landscape_of(results, list(runs.values()))
+        panels = {name: rows[rows["key"] == key(run)] for name, run in runs.items()}
+        figure = draw(panels, min(len(results.images[0]), results.profile.landscape_images))
+        words = "training loss on two random directions of each network's own weights"
+        figure.suptitle(titled(results, runs, words), fontsize=10)
+        data = pd.concat(part.assign(network=name) for name, part in panels.items())
+        stem = out / f"loss-landscape-{file_name(pair)}"
+        written += save_figure(figure, data, stem, results.marks)
+    return written
+
+
+def draw(panels: dict[str, pd.DataFrame], images: int) -> Figure:
+    figure = Figure(figsize=(2.9 * len(panels) + 1.2, 3.9), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    limits = loss_range(list(panels.values()))
+    for ax, (name, rows) in zip(axes, panels.items(), strict=True):
+        shown = landscape_contours(ax, rows, limits)
+        ax.set_title(f"{name}\n{caption(rows)}", fontsize=8, color=colour_of(name))
+    words = f"mean cross-entropy (nats)\nof {images} training images"
+    figure.colorbar(shown, ax=list(axes), label=words)
+    return figure
+
+
+def caption(rows: pd.DataFrame) -> str:
+    loss, share = near_share(rows)
+    return f"loss {loss:.3g}; {share:.0%} of the plane\nless than {NEAR:g} nat above it"
