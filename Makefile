@@ -12,7 +12,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures methods bench bench-gpu ui status doctor clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui status doctor clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,6 +40,12 @@ tables: setup  ## Tables of every grid with finished runs, or of GRID.
 
 figures: setup  ## Figures of every grid with finished runs, or of GRID.
 	$(REPRO) figures $(GRID) $(grid_words)
+
+claims: setup  ## The paper's claims, each with its verdict, of every grid with finished runs, or of GRID.
+	$(REPRO) claims $(GRID) $(grid_words)
+
+report: setup  ## One HTML file of claims, tables and figures: paper_tables/out/report.html.
+	$(REPRO) report $(grid_words)
 
 methods: setup  ## The page of all methods: MORE="--measure" times a step of each first, 4 minutes.
 	$(REPRO) methods $(MORE)

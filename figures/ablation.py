@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from repro.analysis.estimates import cell
 from repro.analysis.panels import difference_bars
 from repro.analysis.save import file_name, save_figure
-from repro.analysis.statistics import paired_difference
 from repro.results import GridResults
 
 DEFAULT, METRIC = "cmkd", "top1_last10"
@@ -38,9 +38,10 @@ def differences(results: GridResults, pair: str) -> pd.DataFrame:
     for method in trials.columns:
         if method == DEFAULT:
             continue
-        difference, low, high, n = paired_difference(trials, method, DEFAULT)
-        mean = float(trials[method].mean())
-        row = {"method": method, "difference": difference, "low": low, "high": high, "n": n}
+        found, mean = cell(trials, (method, DEFAULT)), float(trials[method].mean())
+        n = found.counts.trials
+        row = {"method": method, "difference": found.estimate, "n": n}
+        row |= {"low": found.low, "high": found.high}
         rows.append(row | {METRIC: mean, "label": f"{mean:.2f} % (n={n})"})
     return pd.DataFrame(rows).sort_values("difference", ascending=False, ignore_index=True)
 

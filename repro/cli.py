@@ -195,6 +195,25 @@ def figures(**given: Any) -> None:
 
 
 @main.command()
+@output_options
+def claims(**given: Any) -> None:
+    """Judge the paper's claims by the finished runs of GRID (default: of every grid)."""
+    from repro import judging
+
+    judging.claims(console(), **given)
+
+
+@main.command()
+@PROFILE
+@RUNS_DIR
+def report(**given: Any) -> None:
+    """Write paper_tables/out/report.html: claims, tables, figures, how to run it again."""
+    from repro import judging
+
+    judging.report(console(), **given)
+
+
+@main.command()
 @click.option("--measure", is_flag=True, help="First time a step of each on the CPU: 4 minutes.")
 def methods(measure: bool) -> None:
     """Write paper_tables/methods.md: every method, its needs, costs and published accuracy."""

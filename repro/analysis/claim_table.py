@@ -13,7 +13,7 @@ from repro.analysis.tables import MISSING, to_csv, to_latex, to_markdown
 from repro.analysis.verdict import Verdict
 
 LEGEND = (
-    "Estimate [95 % interval], the rule that it is by, and what it is of. D: the smallest effect of "
+    "Estimate [95 % interval], the rule that it is by, what it is of. D: the smallest effect of "
     "interest, fixed before the runs. Refuted: the interval lies below D. Supported: above 0 (and "
     "not below D). Teachers and test images are fixed: no interval covers them.",
     "Top-1 is the mean of the last 10 epochs; the CSV has every comparison, both scopes, p-values, "

@@ -6,6 +6,7 @@ the mean of the last 10 epochs; the verdicts under the last and the best epoch s
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ PRIMARY = "top1_last10"
 ACCURACY = ("demo", "cifar-same", "cifar-different")
 TEACHERS, ABLATION, PLUG_IN = ("stronger-teacher",), ("ablation",), ("plug-in",)
 FORMS = ("raw", "zscored", "correlation", "probabilities")  # definitions of a distance, C2
+ARMS = ("kd", "cmkd")  # of the claims about what students are like
 BOUNDARY = ("fragmentation", "ambiguity")
 LOGIT_METHODS = tuple(
     name for name, method in METHODS.items() if method.kind == "logits" and name != "cmkd"
@@ -91,12 +93,12 @@ def _own_slopes(pairs: Pairs, arms: Arms, top1: dict[str, float]) -> Iterable[st
 
 def inter_class_relations(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
     """C2: log of KD's distance to the teacher over CMKD's, in four definitions that must agree."""
-    frame = evidence.measured(measured.relations_of)
+    pairs = evidence.pairs(ACCURACY)
+    frame = evidence.measured(measured.relations_of, pairs, ARMS)
     family = {}
     for form in FORMS:
-        rows = frame[frame["form"] == form]
-        pairs = log_of(by_pair(rows, "mean", evidence.pairs(ACCURACY)))
-        family[form] = compared(pairs, ("kd", "cmkd"))
+        rows = frame[frame["form"] == form] if pairs else frame
+        family[form] = compared(log_of(by_pair(rows, "mean", pairs)), ("kd", "cmkd"))
     parts = parts_of(family, paper.EFFECTS["C2"].value, "log(distance of KD / of CMKD), {}")
     return judged(
         "C2",
@@ -110,7 +112,8 @@ def inter_class_relations(evidence: Evidence, metric: str) -> Judged:  # noqa: A
 
 def decision_boundaries(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
     """C3: F7 on (KD - CMKD) / mean of KD, on the same planes; both numbers must agree."""
-    frame, pairs = evidence.measured(measured.planes_of), evidence.pairs(ACCURACY)
+    pairs = evidence.pairs(ACCURACY)
+    frame = evidence.measured(measured.planes_of, pairs, ARMS)
     family = {}
     for number in BOUNDARY:
         tables = {pair: _plane_differences(frame, pair, number) for pair in pairs}
@@ -207,15 +210,12 @@ def plug_in(evidence: Evidence, metric: str) -> Judged:
 
 def robustness(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
     """C7: corrupted top-1 of CMKD - KD, and KD's drop - CMKD's; both must agree."""
-    frame = evidence.measured(measured.corruption_of)
-    clean = frame["corruption"] == "clean"
-    cells = ["pair", "method", "trial"]
-    corrupted = frame[~clean].groupby(cells)["top1"].mean()
-    drop = frame[clean].set_index(cells)["top1"] - corrupted
-    top1, pairs = corrupted.reset_index(), evidence.pairs(ACCURACY)
+    pairs = evidence.pairs(ACCURACY)
+    frame = evidence.measured(measured.corruption_of, pairs, ARMS)
+    corrupted, drop = _corrupted(frame) if pairs else (frame, frame)
     family = {
-        "corrupted top-1": compared(by_pair(top1, "top1", pairs), ("cmkd", "kd")),
-        "drop": compared(by_pair(drop.reset_index(), "top1", pairs), ("kd", "cmkd")),
+        "corrupted top-1": compared(by_pair(corrupted, "top1", pairs), ("cmkd", "kd")),
+        "drop": compared(by_pair(drop, "top1", pairs), ("kd", "cmkd")),
     }
     parts = parts_of(family, paper.EFFECTS["C7"].value, "CMKD against KD: {}")
     return judged(
@@ -227,6 +227,15 @@ def robustness(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
         grids=ACCURACY,
         notes=("how the paper tests it is unknown",),
     )
+
+
+def _corrupted(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """pair, method, trial, top1: the mean over corruptions and strengths; clean less that."""
+    cells = ["pair", "method", "trial"]
+    clean = frame["corruption"] == "clean"
+    corrupted = frame[~clean].groupby(cells)["top1"].mean()
+    drop = frame[clean].set_index(cells)["top1"] - corrupted
+    return corrupted.reset_index(), drop.reset_index()
 
 
 def beats_all(family: dict[str, Compared], effect: float) -> tuple[Verdict, Verdict]:
@@ -244,22 +253,20 @@ def judged(
     parts: tuple[Part, ...],
     verdicts: tuple[Verdict, Verdict],
     grids: tuple[str, ...],
-    effect: paper.Effect | None = None,
-    alone: tuple[Part, ...] = (),
-    notes: tuple[str, ...] = (),
+    **more: Any,
 ) -> Judged:
-    """A claim of the paper with what was found."""
+    """A claim of the paper with what was found; ``more``: further fields of ``Judged``."""
     (claim,) = [claim for claim in paper.CLAIMS if claim.name == name]
+    more.setdefault("effect", paper.EFFECTS.get(name))
+    these, general = verdicts
     return Judged(
         claim=claim,
         estimand=estimand,
-        effect=effect or paper.EFFECTS[name],
         grids=grids,
         parts=parts,
-        these=verdicts[0],
-        general=verdicts[1],
-        alone=alone,
-        notes=notes,
+        these=these,
+        general=general,
+        **more,
     )
 
 

@@ -14,9 +14,9 @@ from repro.grid import expand
 from repro.profiles import Profile
 from repro.records import Records
 from repro.results import GridResults
-from repro.spec import key, uses_teacher
+from repro.spec import Run, key, uses_teacher
 
-Measure = Callable[[GridResults], pd.DataFrame]  # one of repro.analysis.measured
+Measure = Callable[[GridResults, Sequence[Run]], pd.DataFrame]  # one of repro.analysis.measured
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,15 @@ class Evidence:
         rows = self.table[(self.table["method"] == "teacher") & (self.table["trial"] == 0)]
         return {row["student"]: row[metric] for row in rows.to_dict("records")}
 
-    def measured(self, measure: Measure) -> pd.DataFrame:
-        """A measurement of every finished run, each pair's once."""
-        frame = pd.concat([measure(results) for results in self.grids])
-        return frame.drop_duplicates()
+    def measured(
+        self, measure: Measure, pairs: Collection[str], methods: Collection[str]
+    ) -> pd.DataFrame:
+        """A measurement of the finished students of these pairs and methods, each once."""
+        frames = []
+        for results in self.grids:
+            runs = [r for r in results.runs if r.pair in pairs and r.method in methods]
+            frames += [measure(results, runs)] if runs else []
+        return pd.concat(frames).drop_duplicates() if frames else pd.DataFrame()
 
     @cached_property
     def failed(self) -> tuple[str, ...]:
@@ -85,6 +90,8 @@ class Evidence:
 
 def by_pair(frame: pd.DataFrame, column: str, pairs: Sequence[str]) -> Pairs:
     """A column by pair, a row a trial and a column a method; teachers are left out."""
+    if frame.empty:
+        return {}
     return {
         pair: rows.pivot_table(index="trial", columns="method", values=column)
         for pair in pairs

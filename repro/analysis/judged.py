@@ -69,8 +69,8 @@ class Judged:
         found, _ = self.headline
         if found.label == "not run":
             names = ", ".join(part.name for part in self.parts if part.these.label == "not run")
-            grids = " or ".join(f"`repro run {grid}`" for grid in self.grids)
-            return f"3 trials or more of every arm ({names}): {grids}"
+            grids = ", ".join(self.grids)
+            return f"3 trials or more of both arms ({names}) in grid {grids}"
         if found.label != "inconclusive":
             return ""
         return needed(found.estimate, found.effect, comparisons=found.adjusted.size)

@@ -18,10 +18,10 @@ NO_PLACES: Places = {}
 MARKDOWN = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
 IN_LATEX = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
 LEGEND = (
-    "Cells: our mean ± std (trials) | published value [epoch it reports] | ours - published | is it "
-    "reproduced, and at which margin it would be. Ours is the best epoch beside [best], the last "
-    "epoch otherwise. Bold: the best of a pair, underlined: the second, where the 95 % interval to "
-    "the next one (paired, mean of the last 10 epochs) lies above 0."
+    "Cells: our mean ± std (trials) | published value [epoch it reports] | ours - published | "
+    "whether it is reproduced (the margin at which it would be). Ours is the best epoch beside "
+    "[best], the last epoch otherwise. Bold: the best of a pair, underlined: the second, where the "
+    "95 % interval to the next one (paired, mean of the last 10 epochs) lies above 0."
 )
 LATEX = {
     **{char: f"\\{char}" for char in "&%$#_{}"},

@@ -45,8 +45,8 @@ def section(judged: Judged) -> str:
 
 
 def numbers(judged: Judged) -> str:
-    found, _ = judged.headline
-    return f"{interval_words(found.estimate)} ({found.estimate.formula}, {counts_words(found.estimate)})"
+    estimate = judged.headline[0].estimate
+    return f"{interval_words(estimate)} ({estimate.formula}, {counts_words(estimate)})"
 
 
 def plot(judged: Judged) -> str:

@@ -21,15 +21,19 @@ def test_wide_cells(table):
     cells = wide(table)
     assert list(cells.index) == ["ce", "kd", "dkd", "cmkd"]
     assert list(cells.columns) == list(PAIRS)
-    assert cells.loc["kd", PAIRS[0]] == "70.80 ± 0.20 (3) | 70.66 [last] | +0.14"
-    assert cells.loc["dkd", PAIRS[0]] == "72.10 ± 0.14 (2) | 71.97 [best] | +0.13"
+    assert cells.loc["kd", PAIRS[0]] == (
+        "70.80 ± 0.20 (3) | 70.66 [last] | +0.14 | reproduced (±0.62)"
+    )
+    assert cells.loc["dkd", PAIRS[0]] == (
+        "72.10 ± 0.14 (2) | 71.97 [best] | +0.13 | reproduced (±0.62)"
+    )
     assert cells.loc["kd", PAIRS[1]] == "- | 74.92 [last] | -"
     assert cells.loc["cmkd", PAIRS[0]] == "-"
 
 
 def test_the_sign_of_the_difference_is_ours_minus_published(table):
     table.loc[table["method"] == "kd", "difference"] = -0.5
-    assert wide(table).loc["kd", PAIRS[0]].endswith("| -0.50")
+    assert wide(table).loc["kd", PAIRS[0]].endswith("| -0.50 | reproduced (±0.62)")
 
 
 def test_every_output_carries_the_marks_and_every_source_with_its_place(table):

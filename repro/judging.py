@@ -1,0 +1,68 @@
+"""``repro claims`` and ``repro report``: what finished runs say of the paper."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from repro.analysis.claim_table import flags
+from repro.analysis.claims import judge
+from repro.analysis.evidence import Evidence
+from repro.analysis.judged import Judged
+from repro.environment import ROOT, git_commit, keep_freed_memory
+from repro.files import make_directory, write_atomically
+from repro.output import SIZES, finished_grids, tables
+from repro.report.claims import numbers
+from repro.report.page import built_words, page
+from repro.results import GridResults
+
+REPORT = ROOT / "paper_tables" / "out" / "report.html"
+
+
+def claims(
+    console: Console,
+    grid: str | None,
+    *,
+    profile: str,
+    runs_dir: Path,
+    imported: Sequence[str] = (),
+) -> None:
+    """Print the verdicts of the grids with finished runs, all of one profile."""
+    keep_freed_memory()
+    evidence = Evidence(of_one_profile(list(finished_grids(grid, profile, runs_dir, imported))))
+    found = judge(evidence)
+    lines = [line for judged in found for line in said(judged)]
+    for line in (*lines, *evidence.marks, *flags(found, evidence.failed)):
+        console.print(line, highlight=False, markup=False)
+
+
+def said(judged: Judged) -> list[str]:
+    """A claim in two or three lines."""
+    found, scope = judged.headline
+    lines = [f"{judged.claim.name} {found.words.upper()}: {judged.claim.text}"]
+    if found.label != "not run":
+        lines.append(f"   {scope}: {numbers(judged)}, D = {judged.effect.value:g}")
+    return [*lines, f"   to decide it: {judged.missing}"] if judged.missing else lines
+
+
+def report(console: Console, *, profile: str, runs_dir: Path) -> None:
+    """Write the report of every grid with finished runs, after bringing their tables up to date."""
+    keep_freed_memory()
+    grids = of_one_profile(list(finished_grids(None, profile, runs_dir)))
+    name = grids[0].profile.name
+    for results in grids:
+        tables(console, results.grid, profile=name, runs_dir=runs_dir)
+    evidence = Evidence(grids)
+    now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    make_directory(REPORT.parent)
+    write_atomically(REPORT, page(evidence, built_words(evidence, now, git_commit())))
+    console.print(str(REPORT.relative_to(ROOT)), highlight=False, markup=False)
+
+
+def of_one_profile(found: Sequence[GridResults]) -> tuple[GridResults, ...]:
+    """Those of the largest profile, each part once: a union stands for its parts."""
+    name = min((results.profile.name for results in found), key=SIZES.index)
+    chosen = [results for results in found if results.profile.name == name]
+    covered = {part for results in chosen if len(results.parts) > 1 for part in results.parts}
+    return tuple(results for results in chosen if results.grid not in covered)

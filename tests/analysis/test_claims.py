@@ -1,0 +1,240 @@
+"""Each claim's estimand, on made-up trials whose answer is known by construction."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from repro import paper
+from repro.analysis import claims, measured
+from repro.analysis.claim_table import claim_files, flags, long, short
+from repro.analysis.estimates import Pairs
+from repro.analysis.judged import Judged
+from repro.report.claims import section
+
+STUDENTS = ("a:s1", "a:s2", "b:s3", "b:s4", "c:s5", "c:s6")
+TRIALS = 5
+
+
+def noise(seed: int, size: int = TRIALS, sd: float = 0.05) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, sd, size)
+
+
+def made(means: dict[str, float], seed: int, trials: int = TRIALS) -> pd.DataFrame:
+    """Trials of one pair around the methods' means."""
+    columns = {m: mean + noise(seed + i, trials) for i, (m, mean) in enumerate(means.items())}
+    return pd.DataFrame(columns)
+
+
+@dataclass
+class Made:
+    """As ``Evidence``: accuracy by pair, measurements by function."""
+
+    trials: Pairs = field(default_factory=dict)
+    teachers: dict[str, float] = field(default_factory=dict)
+    frames: dict[object, pd.DataFrame] = field(default_factory=dict)
+
+    def pairs(self, parts: Collection[str]) -> list[str]:  # noqa: ARG002
+        return list(self.trials)
+
+    def top1(self, parts: Collection[str], metric: str) -> Pairs:  # noqa: ARG002
+        return self.trials
+
+    def teacher_top1(self, metric: str) -> dict[str, float]:  # noqa: ARG002
+        return self.teachers
+
+    def measured(self, measure: object, *_: object) -> pd.DataFrame:
+        return self.frames.get(measure, pd.DataFrame())
+
+
+def judge(number: int, evidence: Made) -> Judged:
+    """Claim C<number>."""
+    return claims.under_other_metrics(claims.CLAIMS[number - 1], evidence)  # type: ignore[arg-type]
+
+
+def on_all(means: dict[str, float]) -> Made:
+    return Made({pair: made(means, 100 * i) for i, pair in enumerate(STUDENTS)})
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_without_runs_a_claim_is_not_run_and_says_what_is_missing(number: int) -> None:
+    found = judge(number, Made())
+    assert found.slug == "not-run"
+    assert found.claim == paper.CLAIMS[number - 1]
+    assert "3 trials or more" in found.missing
+    assert any(grid in found.missing for grid in found.grids)
+
+
+@pytest.mark.parametrize(
+    ("cmkd", "label", "detail"),
+    [(71.0, "supported", ""), (70.05, "refuted", "dist"), (69.0, "refuted", "dist")],
+)
+def test_c4_is_better_than_every_logit_method(cmkd: float, label: str, detail: str) -> None:
+    evidence = on_all({"kd": 68.0, "dkd": 68.0, "dist": 70.0, "ce": 60.0, "cmkd": cmkd})
+    found = judge(4, evidence)
+    assert (found.these.label, found.general.label) == (label, label)
+    assert detail in found.these.detail
+    assert found.headline[1] == "in general"
+    assert [part.name for part in found.parts] == ["kd", "dkd", "dist"]
+    assert found.effect.value == 0.2
+    for part in found.parts:
+        assert part.these.adjusted.size == 3  # Holm over the comparators
+
+
+def test_c4_on_one_pair_takes_the_effect_of_a_cell() -> None:
+    evidence = Made({"a:s": made({"kd": 68, "dkd": 68, "dist": 70, "cmkd": 71}, 1)})
+    found = judge(4, evidence)
+    assert found.effect == paper.EFFECTS["C4 cell"]
+    assert found.general.label == "not run"
+    assert (found.slug, found.headline[1]) == ("supported", "on this pair")
+
+
+def test_a_comparator_that_was_not_run_leaves_c4_undecided() -> None:
+    found = judge(4, on_all({"kd": 68.0, "dkd": 68.0, "cmkd": 71.0}))
+    assert found.slug == "not-run"
+    assert "dist" in found.missing
+
+
+@pytest.mark.parametrize(("slope", "label"), [(0.5, "supported"), (0.0, "refuted")])
+def test_c1_is_the_slope_of_the_gain_over_the_teachers_top1(slope: float, label: str) -> None:
+    teachers = {f"t{i}": 70.0 + 2 * i for i in range(6)}
+    trials = {
+        f"{t}:s": made({"kd": 65.0, "cmkd": 66.0 + slope * (top1 - 70)}, 10 * i)
+        for i, (t, top1) in enumerate(teachers.items())
+    }
+    other = {"t0:few": made({"kd": 0.0, "cmkd": 50.0}, 1)}  # one teacher: it must not mix in
+    found = judge(1, Made(other | trials, teachers))
+    assert found.these.label == found.general.label == label
+    assert found.these.estimate.estimate == pytest.approx(slope, abs=0.02)
+    assert [part.name for part in found.alone] == ["few"]
+
+
+def relations(kd: dict[str, float], cmkd: float) -> Made:
+    rows = [
+        {
+            "pair": p,
+            "method": m,
+            "trial": t,
+            "form": form,
+            "mean": value * np.exp(noise(7 * t + i)[0]),
+        }
+        for i, p in enumerate(STUDENTS)
+        for form, distance in kd.items()
+        for m, value in (("kd", distance), ("cmkd", cmkd))
+        for t in range(TRIALS)
+    ]
+    trials = dict.fromkeys(STUDENTS, pd.DataFrame())
+    return Made(trials, frames={measured.relations_of: pd.DataFrame(rows)})
+
+
+def test_c2_is_the_log_ratio_of_distances() -> None:
+    found = judge(2, relations(dict.fromkeys(claims.FORMS, 2.0), 1.0))
+    assert found.slug == "supported"
+    for part in found.parts:
+        assert part.these.estimate.estimate == pytest.approx(np.log(2), abs=0.05)
+
+
+def test_c2_is_inconclusive_where_definitions_disagree() -> None:
+    found = judge(2, relations(dict.fromkeys(claims.FORMS, 2.0) | {"raw": 0.5}, 1.0))
+    assert found.slug == "inconclusive"
+    assert "raw: refuted" in found.these.detail
+
+
+def planes(kd: float, cmkd: float, trials: int = TRIALS) -> Made:
+    random = np.random.default_rng(0)
+    shared = random.normal(0, 0.5, 20)
+    rows = [
+        {"pair": "a:s", "method": m, "trial": t, "triplet": j}
+        | {n: mean + shared[j] + random.normal(0, 0.1) for n in claims.BOUNDARY}
+        for m, mean in (("kd", kd), ("cmkd", cmkd))
+        for t in range(trials)
+        for j in range(20)
+    ]
+    return Made({"a:s": pd.DataFrame()}, frames={measured.planes_of: pd.DataFrame(rows)})
+
+
+def test_c3_is_a_share_of_kds_value() -> None:
+    found = judge(3, planes(10.0, 8.0))
+    assert found.slug == "supported"
+    assert found.these.estimate.estimate == pytest.approx(0.2, abs=0.01)
+    assert found.these.estimate.formula == "F7"
+
+
+def test_c3_needs_five_trials() -> None:
+    assert judge(3, planes(10.0, 8.0, trials=4)).slug == "not-run"
+
+
+def test_c5_needs_both_parts() -> None:
+    means = {"cmkd": 70.0, "cmkd/fixed-half": 69.0, "cmkd/pearson-only": 69.0}
+    good = judge(5, on_all(means | {"cmkd/spearman-only": 69.0}))
+    assert good.slug == "supported"
+    bad = judge(5, on_all(means | {"cmkd/spearman-only": 70.5}))
+    assert bad.slug == "inconclusive"
+    assert "both terms: refuted" in bad.general.detail
+
+
+def test_c6_is_the_mean_gain_over_the_methods() -> None:
+    methods = paper.PLUG_IN_METHODS.value
+    gains = dict(zip(methods, (2.0, 1.0, 0.0, 1.0, 1.0), strict=True))
+    means = dict.fromkeys(methods, 65.0) | {f"{m}+cmkd": 65.0 + gain for m, gain in gains.items()}
+    found = judge(6, on_all(means))
+    assert found.slug == "supported"
+    assert found.these.estimate.estimate == pytest.approx(1.0, abs=0.05)
+    each = {part.name: part.these.label for part in found.alone}
+    assert each["kd"] == "supported"
+    assert each[methods[2]] == "refuted"
+
+
+def corrupted(kd: tuple[float, float], cmkd: tuple[float, float]) -> Made:
+    """(clean, corrupted) top-1 of both."""
+    rows = []
+    for i, pair in enumerate(STUDENTS):
+        for method, (clean, other) in (("kd", kd), ("cmkd", cmkd)):
+            for t in range(TRIALS):
+                base = {"pair": pair, "method": method, "trial": t}
+                shift = noise(10 * i + t)[0]
+                rows.append(base | {"corruption": "clean", "severity": 0, "top1": clean + shift})
+                rows += [
+                    base | {"corruption": "noise", "severity": s, "top1": other + shift + 3 - s}
+                    for s in range(1, 6)
+                ]
+    frame = pd.DataFrame(rows)
+    return Made(dict.fromkeys(STUDENTS, pd.DataFrame()), frames={measured.corruption_of: frame})
+
+
+def test_c7_needs_accuracy_and_drop_to_agree() -> None:
+    assert judge(7, corrupted((60, 40), (60, 45))).slug == "supported"
+    found = judge(7, corrupted((60, 40), (70, 45)))  # more accurate throughout, but drops more
+    assert found.slug == "inconclusive"
+    labels = {part.name: part.these.label for part in found.parts}
+    assert labels == {"corrupted top-1": "supported", "drop": "refuted"}
+
+
+def test_the_tables_hold_every_comparison_in_both_scopes() -> None:
+    found = [
+        judge(n, on_all({"kd": 68.0, "dkd": 68.0, "dist": 70.0, "cmkd": 71.0})) for n in (4, 5)
+    ]
+    assert list(short(found)["verdict"]) == ["supported", "not run"]
+    rows = long(found, "demo")
+    own = rows[(rows["claim"] == "C4") & (rows["comparison"] != "all")]
+    assert list(own["comparison"]) == ["kd", "kd", "dkd", "dkd", "dist", "dist"]
+    assert list(own["scope"]) == ["these", "general"] * 3
+    files = claim_files(found, "demo", ("a mark",), ("a:s1 kd trial 2",))
+    assert "1 runs diverged" in files[".md"]
+    assert "a mark" in files[".csv"]
+
+
+def test_a_verdict_that_depends_on_the_epoch_is_flagged() -> None:
+    found = judge(4, on_all({"kd": 68.0, "dkd": 68.0, "dist": 70.0, "cmkd": 71.0}))
+    assert flags([found]) == []
+    other = type(found)(**vars(found) | {"under": {"top1_best": "refuted"}})
+    assert flags([other]) == ["C4 depends on the epoch: supported, but top1_best: refuted"]
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_claim_of_the_report_can_be_read_by_programs(number: int) -> None:
+    html = section(judge(number, Made()))
+    assert f'id="claim-C{number}"' in html
+    assert 'data-verdict="not-run"' in html
