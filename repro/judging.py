@@ -16,6 +16,7 @@ from repro.output import SIZES, finished_grids, tables
 from repro.report.claims import numbers
 from repro.report.page import built_words, page
 from repro.results import GridResults
+from repro.spec import key
 
 REPORT = ROOT / "paper_tables" / "out" / "report.html"
 
@@ -61,8 +62,13 @@ def report(console: Console, *, profile: str, runs_dir: Path) -> None:
 
 
 def of_one_profile(found: Sequence[GridResults]) -> tuple[GridResults, ...]:
-    """Those of the largest profile, each part once: a union stands for its parts."""
+    """Those of the largest profile, but for grids whose runs another one has all: a union stands
+    for its parts."""
     name = min((results.profile.name for results in found), key=SIZES.index)
-    chosen = [results for results in found if results.profile.name == name]
-    covered = {part for results in chosen if len(results.parts) > 1 for part in results.parts}
-    return tuple(results for results in chosen if results.grid not in covered)
+    chosen: list[GridResults] = []
+    for results in sorted(found, key=lambda results: -len(results.runs)):  # stable
+        keys = {key(run) for run in results.runs}
+        known = any(keys <= {key(run) for run in other.runs} for other in chosen)
+        if results.profile.name == name and not known:
+            chosen.append(results)
+    return tuple(results for results in found if results in chosen)

@@ -106,8 +106,9 @@ def figures(results: GridResults) -> str:
     again_words = f"`repro figures {results.grid}`"
     if not drawn:
         return element("p", text(f"{results.grid}: no figures yet; {again_words} draws them"))
-    newest = max(results.record(run).weights.stat().st_mtime for run in results.runs)
-    old = [path.stem for path in drawn if path.stat().st_mtime < newest]
+    ended = [status.ended_ms for run in results.runs if (status := results.record(run).status())]
+    newest = max((time for time in ended if time), default=0)
+    old = [path.stem for path in drawn if path.stat().st_mtime * 1000 < newest]
     note = f"{results.grid}: older than the newest run: {', '.join(old)}; {again_words}"
     parts = [element("p", text(note), class_="mark")] if old else []
     parts += [picture(path, f"{results.grid}: {words(path.stem)}") for path in drawn]
