@@ -12,19 +12,14 @@ PUBLISHED = Path(__file__).parents[2] / "paper_tables" / "published.csv"
 
 
 class LinearNetwork(nn.Module):
-    """A classifier that is linear in the image, with dropout that must be off when measured.
-
-    ``forwards``: how many batches it has seen.
-    """
+    """A classifier that is linear in the image, with dropout that must be off when measured."""
 
     def __init__(self, num_classes: int, size: int = 4) -> None:
         super().__init__()
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Linear(3 * size * size, num_classes)
-        self.forwards = 0
 
     def forward(self, images: Tensor) -> Outputs:
-        self.forwards += 1
         pooled = self.dropout(images.flatten(1))
         return Outputs(self.classifier(pooled), pooled=pooled)
 
