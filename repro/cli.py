@@ -197,7 +197,7 @@ def figures(**given: Any) -> None:
 @main.command()
 @output_options
 def claims(**given: Any) -> None:
-    """Judge the paper's claims by the finished runs of GRID (default: of every grid)."""
+    """Judge the paper's claims by GRID's finished runs (default: every grid's)."""
     from repro import judging
 
     judging.claims(console(), **given)

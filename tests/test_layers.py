@@ -106,6 +106,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.bench.report",
                 "repro.cli",
                 "repro.execute.worker",
+                "repro.judging",
                 "repro.launch",
                 "repro.output",
                 "repro.progress",

@@ -19,7 +19,6 @@ from repro.analysis.judged import Compared, Judged, Part, all_agree, compared, p
 from repro.analysis.plane_estimates import planes, planes_in_general
 from repro.analysis.slopes import ends, method_slope, slope
 from repro.analysis.verdict import Verdict, conjunction
-from repro.grid import DEFAULT_METHODS
 from repro.paper_methods import METHODS
 
 PRIMARY = "top1_last10"
@@ -148,8 +147,8 @@ def _plane_differences(frame: pd.DataFrame, pair: str, number: str) -> pd.DataFr
 def accuracy(evidence: Evidence, metric: str) -> Judged:
     """C4: CMKD - each logit method; supported if better than every one of them."""
     pairs = evidence.top1(ACCURACY, metric)
-    run = {method for trials in pairs.values() for method in trials.columns}
-    planned = [m for m in LOGIT_METHODS if m in run or m in DEFAULT_METHODS]
+    known = evidence.methods(ACCURACY) | {"kd", "dist"}  # the claim names these
+    planned = [method for method in LOGIT_METHODS if method in known]
     family = {method: compared(pairs, ("cmkd", method)) for method in planned}
     effect = paper.EFFECTS["C4 cell" if len(pairs) == 1 else "C4 pairs"]
     parts = parts_of(family, effect.value, "CMKD - {}")

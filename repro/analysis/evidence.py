@@ -10,11 +10,9 @@ import pandas as pd
 from repro.analysis.accuracy import METRICS
 from repro.analysis.estimates import Pairs
 from repro.errors import UserError
-from repro.grid import expand
 from repro.profiles import Profile
-from repro.records import Records
 from repro.results import GridResults
-from repro.spec import Run, key, uses_teacher
+from repro.spec import Run
 
 Measure = Callable[[GridResults, Sequence[Run]], pd.DataFrame]  # one of repro.analysis.measured
 
@@ -50,6 +48,16 @@ class Evidence:
         ]
         return list(dict.fromkeys(found))
 
+    def methods(self, parts: Collection[str]) -> set[str]:
+        """The methods of some grids, whether they were run or not."""
+        return {
+            method
+            for results in self.grids
+            for part in results.parts
+            if part in parts
+            for method in results.methods(part)
+        }
+
     @cached_property
     def table(self) -> pd.DataFrame:
         tables = pd.concat([results.table for results in self.grids])
@@ -78,14 +86,7 @@ class Evidence:
     @cached_property
     def failed(self) -> tuple[str, ...]:
         """Runs that diverged: their trial counts for no method of the pair, and is told."""
-        found = {}
-        for results in self.grids:
-            records = Records(results.runs_dir)
-            for run in expand(results.grid, results.profile):
-                if records.state(key(run)) == "FAILED":
-                    pair = run.pair if uses_teacher(run.loss) else run.network
-                    found[key(run)] = f"{pair} {run.method} trial {run.trial}"
-        return tuple(found.values())
+        return tuple(dict.fromkeys(name for results in self.grids for name in results.failed))
 
 
 def by_pair(frame: pd.DataFrame, column: str, pairs: Sequence[str]) -> Pairs:

@@ -39,6 +39,9 @@ class Made:
     def pairs(self, parts: Collection[str]) -> list[str]:  # noqa: ARG002
         return list(self.trials)
 
+    def methods(self, parts: Collection[str]) -> set[str]:  # noqa: ARG002
+        return {"kd", "dkd", "dist", "fitnet", *(m for t in self.trials.values() for m in t)}
+
     def top1(self, parts: Collection[str], metric: str) -> Pairs:  # noqa: ARG002
         return self.trials
 

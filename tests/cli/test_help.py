@@ -37,6 +37,8 @@ def test_the_commands_are_known() -> None:
         "data verify",
         "tables",
         "figures",
+        "claims",
+        "report",
         "methods",
         "sync",
         "ui",
