@@ -115,6 +115,7 @@ def difference_bars(ax: Axes, table: pd.DataFrame) -> Axes:
     ax.axvline(0, color=OTHER_COLOUR, linewidth=1.0)
     names = [f"{m}  {label}" for m, label in zip(table["method"], table["label"], strict=True)]
     ax.set_yticks(places, names, fontsize=8)
+    ax.margins(y=0.01)
     ax.grid(axis="x", alpha=0.25)
     return ax
 
