@@ -47,10 +47,10 @@ def differences(results: GridResults, pair: str) -> pd.DataFrame:
 
 
 def draw(pair: str, table: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(7.5, 0.26 * len(table) + 1.8), layout="constrained")
+    figure = Figure(figsize=(8.0, 0.26 * len(table) + 2.0), layout="constrained")
     ax = difference_bars(figure.subplots(), table)
-    ax.set_xlabel(f"test top-1 less that of {DEFAULT} (points, {WORDS[METRIC]})")
-    ax.set_title(
+    ax.set_xlabel(f"test top-1 less that of {DEFAULT} (points;\n{WORDS[METRIC]})")
+    figure.suptitle(
         f"{pair}: CMKD's variants and its neighbours\n"
         "paired by trial, lines: 95 % intervals; beside a name its own top-1",
         fontsize=10,

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from repro.analysis.embedding import NEIGHBOURS
 from repro.analysis.measured import embedding_of
 from repro.analysis.palette import colour_of
-from repro.analysis.panels import embedding_points
+from repro.analysis.panels import embedding_points, legend_beside
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import compared, titled
 from repro.results import GridResults
@@ -39,8 +39,7 @@ def draw(panels: dict[str, pd.DataFrame], class_names: tuple[str, ...]) -> Figur
         names = {int(c): class_names[c] for c in sorted(set(labels.tolist()))}
         embedding_points(ax, rows[["x", "y"]].to_numpy(float), labels, names)
         ax.set_title(f"{name}\n{caption(rows)}", fontsize=8, color=colour_of(name))
-    handles, words = axes[0].get_legend_handles_labels()
-    figure.legend(handles, words, loc="outside right upper", fontsize=7, frameon=False)
+    legend_beside(figure, axes[0])
     return figure
 
 

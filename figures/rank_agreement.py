@@ -6,8 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from repro.analysis.measured import ranks_of
-from repro.analysis.panels import rank_curves
-from repro.analysis.plots import one_legend
+from repro.analysis.panels import legend_beside, rank_curves
 from repro.analysis.ranks import TOP
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import all_trials, methods_of
@@ -33,17 +32,17 @@ def draw(results: GridResults, rows: pd.DataFrame) -> Figure:
     counts = [count for count in TOP if count < len(results.dataset.class_names)]
     scopes = {"": "all classes"} | {f"_top{n}": f"teacher's top {n}" for n in counts}
     labels = {str(method): caption(runs) for method, runs in rows.groupby("method", sort=False)}
-    figure = Figure(figsize=(3.6 * len(scopes), 6.4), layout="constrained")
+    figure = Figure(figsize=(3.6 * len(scopes) + 1.8, 6.8), layout="constrained")
     axes = figure.subplots(len(STATISTICS), len(scopes), squeeze=False)
     for line, (statistic, words) in zip(axes, STATISTICS.items(), strict=True):
         for ax, (suffix, scope) in zip(line, scopes.items(), strict=True):
             rank_curves(ax, rows, statistic + suffix, labels)
             ax.set_title(scope, fontsize=9)
-            ax.set_ylabel(f"{words} with the teacher, mean of the bin")
-    one_legend(figure, list(axes.flat))
+            ax.set_ylabel(f"{words} with the teacher")
+    legend_beside(figure, axes[0, 0])
     figure.suptitle(
         f"{rows['pair'].iloc[0]}: agreement on the classes' order by difficulty\n"
-        "points: mean over trials; band: 95 % interval over trials; "
+        "points: means over trials; band: 95 % interval over trials (from 3 on)\n"
         "legend: mean ρ over all images and classes",
         fontsize=10,
     )

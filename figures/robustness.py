@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from repro.analysis.corruption import CLEAN, CORRUPTIONS, mean_corrupted
 from repro.analysis.measured import LABELS, attack_of, corruption_of
-from repro.analysis.panels import interval_points, trial_curves
-from repro.analysis.plots import one_legend
+from repro.analysis.panels import interval_points, legend_beside, trial_curves
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import all_trials, methods_of
 from repro.results import GridResults
@@ -32,7 +31,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
 
 def draw(pair: str, corrupted: pd.DataFrame, attacked: pd.DataFrame) -> Figure:
     """A panel a corruption, then the attack, then the mean over all corruptions."""
-    figure = Figure(figsize=(14, 6.6), layout="constrained")
+    figure = Figure(figsize=(16, 6.6), layout="constrained")
     axes = list(figure.subplots(2, 4).flat)
     means = mean_corrupted(corrupted, list(LABELS))
     labels = {str(method): caption(runs) for method, runs in means.groupby("method", sort=False)}
@@ -46,7 +45,7 @@ def draw(pair: str, corrupted: pd.DataFrame, attacked: pd.DataFrame) -> Figure:
     axes[-1].set_title("mean over corruptions and severities", fontsize=9)
     for ax in axes:
         ax.set_ylabel("test top-1 (%)")
-    one_legend(figure, axes[:-1])
+    legend_beside(figure, axes[0])
     figure.suptitle(
         f"{pair}: corrupted images, the same {corrupted['images'].iloc[0]} for every network; "
         "trials thin, their mean thick\n"

@@ -100,3 +100,15 @@ def test_an_unknown_profile_is_refused_with_the_known_ones(grid: str) -> None:
 def test_small_profiles_take_a_twentieth_of_the_epochs(name: str) -> None:
     assert PROFILES[name].trials == 2
     assert PROFILES[name].teacher_stream().epochs <= 12
+
+
+def test_what_is_measured_of_finished_networks_by_profile() -> None:
+    fields = ("triplets", "picture", "landscape_side", "landscape_images")
+    more = ("corruption_images", "attack_images", "embedding_images")
+    found = {n: [getattr(p, f) for f in (*fields, *more)] for n, p in PROFILES.items()}
+    assert found == {
+        "paper": [500, 500, 51, 1_000, 10_000, 1_000, 1_000],
+        "quick": [100, 200, 15, 256, 1_000, 200, 200],
+        "demo": [20, 100, 15, 256, 500, 200, 500],
+    }
+    assert all(profile.landscape_side % 2 for profile in PROFILES.values())

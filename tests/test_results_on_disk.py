@@ -1,5 +1,6 @@
 """What results read of the records: histories and test logits."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,21 @@ def test_test_logits_are_read_in_float32_and_damage_is_told(on_disk: GridResults
     path.write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"test_logits\.npz cannot be read; remove .*run again"):
         on_disk.test_logits(run)
+
+
+def test_the_digest_of_weights_follows_the_file(on_disk: GridResults) -> None:
+    (run,) = on_disk.runs
+    path = on_disk.record(run).weights
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be read; remove .*run again"):
+        on_disk.weights_digest(run)
+    path.write_bytes(b"one")
+    first = on_disk.weights_digest(run)
+    assert first == hashlib.sha256(b"one").hexdigest()
+    path.write_bytes(b"another")
+    assert on_disk.weights_digest(run) == hashlib.sha256(b"another").hexdigest()
+
+
+def test_images_are_those_that_the_profile_evaluates_on(on_disk: GridResults) -> None:
+    training, evaluated = on_disk.images
+    assert (len(training), len(evaluated)) == (1297, 500)
+    assert on_disk.test_labels.tolist() == evaluated.labels.tolist()

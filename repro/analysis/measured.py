@@ -112,18 +112,7 @@ def planes_of(
         return boundary.plane_answers(model, shown, places, resolution=profile.resolution)
 
     def measure(subjects: Sequence[Subject]) -> Iterator[pd.DataFrame]:
-        teachers = {key(s.teacher): s.teacher for s in subjects if s.teacher}
-        known: dict[str, boundary.PlaneAnswers] = {}
-        last: tuple[str, boundary.PlaneAnswers] | None = None
-        for subject in subjects:
-            own, other = subject.keys
-            if other not in known:
-                known[other] = answers(teachers[other])
-            if own in known:
-                last = own, known[own]
-            elif last is None or last[0] != own:
-                last = own, answers(subject.run)
-            yield boundary.plane_rows(last[1], known[other])
+        return _plane_rows(subjects, answers)
 
     parameters = {
         "version": 1,
@@ -134,6 +123,26 @@ def planes_of(
     }
     what = Measurement(name="planes", parameters=parameters, images=images, measure=measure)
     return _long(results, what, beside_teachers(results, runs, teachers=True), progress)
+
+
+def _plane_rows(
+    subjects: Sequence[Subject], answers: Callable[[Run], boundary.PlaneAnswers]
+) -> Iterator[pd.DataFrame]:
+    """Asks once for a teacher, and once for each run whose subjects stand together."""
+    known: dict[str, boundary.PlaneAnswers] = {}
+    last, found = "", None
+    for subject in subjects:
+        own, other = subject.keys
+        assert subject.teacher
+        if other not in known:
+            known[other] = answers(subject.teacher)
+        if own in known:
+            found = known[own]
+        elif own != last:
+            found = answers(subject.run)
+        last = own
+        assert found
+        yield boundary.plane_rows(found, known[other])
 
 
 def relations_of(

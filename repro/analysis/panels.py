@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from repro.analysis.palette import OTHER_COLOUR, REGION_COLOURS, colour_of, marker_of
@@ -16,6 +17,7 @@ from repro.analysis.statistics import t_interval
 
 CLASS_COLOURS = (*REGION_COLOURS, "#000000", "#882255", "#8C8C8C")
 CLASS_MARKERS = "osD^vP*X<>"
+BAND_TRIALS = 3
 CONTOURS = 12  # levels of a landscape, evenly spaced in log loss
 
 
@@ -43,7 +45,7 @@ def rank_curves(ax: Axes, rows: pd.DataFrame, column: str, labels: Mapping[str, 
     """Rank agreement against difficulty: a method's bins as points, a parabola fitted to them.
 
     ``rows``: of one pair, as from ``measured.ranks_of``. The band is the 95 % interval of the fit
-    over trials; one trial has none, and of two it is wide: the axis is that of the points.
+    over trials, from ``BAND_TRIALS`` on: of two it would fill the panel.
     """
     bins = rows[rows["bin"] >= 0]
     at = np.linspace(0, 1, 101)
@@ -60,9 +62,10 @@ def rank_curves(ax: Axes, rows: pd.DataFrame, column: str, labels: Mapping[str, 
         if trials:
             line, half = fitted_band(trials, at)
             ax.plot(at, line, color=colour, linewidth=1.6, label=labels.get(method, method))
+        if len(trials) >= BAND_TRIALS:
             ax.fill_between(at, line - half, line + half, color=colour, alpha=0.12, linewidth=0)
     _fit_to(ax, bins[column])
-    ax.set_xlabel("difficulty: share of images that are\neasier (by the teacher's entropy)")
+    ax.set_xlabel("share of images that are easier\n(by the teacher's entropy)")
     ax.grid(alpha=0.25)
     return ax
 
@@ -72,6 +75,12 @@ def _fit_to(ax: Axes, values: pd.Series) -> None:
     if np.isfinite([low, high]).all():
         room = 0.1 * (high - low) + 0.01
         ax.set_ylim(low - room, high + room)
+
+
+def legend_beside(figure: Figure, ax: Axes) -> None:
+    """One legend for panels that all show the same: that of ``ax``, to the right of them all."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
 
 
 def interval_points(ax: Axes, values: pd.DataFrame, column: str) -> Axes:
@@ -106,6 +115,7 @@ def difference_bars(ax: Axes, table: pd.DataFrame) -> Axes:
     ax.axvline(0, color=OTHER_COLOUR, linewidth=1.0)
     names = [f"{m}  {label}" for m, label in zip(table["method"], table["label"], strict=True)]
     ax.set_yticks(places, names, fontsize=8)
+    ax.margins(y=0.01)
     ax.grid(axis="x", alpha=0.25)
     return ax
 
@@ -142,7 +152,7 @@ def embedding_points(
     for i, (label, name) in enumerate(names.items()):
         own = places[labels == label]
         colour, marker = CLASS_COLOURS[i], CLASS_MARKERS[i]
-        ax.scatter(own[:, 0], own[:, 1], s=7, linewidths=0, label=name, color=colour, marker=marker)
+        ax.scatter(own[:, 0], own[:, 1], s=9, linewidths=0, label=name, color=colour, marker=marker)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_xlabel("t-SNE 1 (no unit)")
