@@ -244,9 +244,9 @@ def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
 @RUNS_DIR
 def ui(port: int, runs_dir: Path) -> None:
     """Start the MLflow UI on loopback and print the address that shows runs."""
-    from repro import output
+    from repro import serving
 
-    output.ui(console(), runs_dir, port)
+    sys.exit(serving.ui(console(), runs_dir, port))
 
 
 @main.command()

@@ -2,8 +2,6 @@
 
 import importlib.util
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,9 +30,7 @@ from repro.spec import Run, key
 from repro.stages import quiet
 from repro.tracking import (
     load_results,
-    open_store,
     sync_records,
-    told,
     tracking_uri,
     write_summary,
 )
@@ -222,27 +218,3 @@ def sync(console: Console, runs_dir: Path, sources: Iterable[Path] = ()) -> int:
 
 def counted(counts: Mapping[Any, int], words: dict[str, str]) -> str:
     return ", ".join(f"{counts.get(outcome, 0)} {word}" for outcome, word in words.items())
-
-
-def ui(console: Console, runs_dir: Path, port: int) -> None:
-    """Serve MLflow's UI on loopback until interrupted."""
-    uri = tracking_uri(runs_dir)
-    with told(uri):
-        experiments = open_store(runs_dir).search_experiments()
-    console.print("starting MLflow's server, which takes up to a minute; stop it with Ctrl-C")
-    for experiment in experiments:
-        if experiment.name == "Default":  # MLflow's own, empty
-            continue
-        where = f"/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
-        line = f"{experiment.name}: http://127.0.0.1:{port}{where}"
-        console.print(line, highlight=False, markup=False)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    environment = {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    subprocess.run(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
-        env=os.environ | environment,
-        check=False,
-    )

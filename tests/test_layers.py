@@ -110,6 +110,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.launch",
                 "repro.output",
                 "repro.progress",
+                "repro.serving",
                 "repro.show",
                 "repro.status",
                 "repro.doctor",
