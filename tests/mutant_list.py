@@ -280,7 +280,7 @@ LEARNING = (
     Mutant(
         "cohort: one student's failure ends it for all",
         "repro/train/cohort.py",
-        "active = [student for student in active if not report.not_finite(student.key)]",
+        "active = [s for s in active if not (s.dropped or report.not_finite(s.key))]",
         "active = [] if any(map(report.not_finite, report.metrics)) else active",
         "tests/train/test_cohort.py -k nan",
     ),

@@ -35,14 +35,14 @@ KEEPING = (
     Mutant(
         "jobs: FINISHED before the weights",
         "repro/jobs.py",
-        "        save_half(student.network, record.weights)\n",
+        "        save_half(student.network, record.weights, record.stage)\n",
         '        self._close(student, "FINISHED", "")\n'
-        "        save_half(student.network, record.weights)\n",
+        "        save_half(student.network, record.weights, record.stage)\n",
         "tests/jobs -k after_everything",
     ),
     Mutant(
         "jobs: the mean of the last ten is of nine",
-        "repro/jobs.py",
+        "repro/entries.py",
         "tail = top1[-10:]",
         "tail = top1[-9:]",
         "tests/jobs -k final_metrics",
@@ -128,8 +128,8 @@ KEEPING = (
     Mutant(
         "tracking: what is marked last is not written at the end",
         "repro/live.py",
-        "        while not last:\n            last = self.closing.wait(PERIOD_SECONDS)\n",
-        "        while not self.closing.wait(PERIOD_SECONDS):\n",
+        "            self._mirror_marked()\n        self._mirror_marked()\n",
+        "            self._mirror_marked()\n",
         "tests/tracking/test_live.py",
     ),
     Mutant(
