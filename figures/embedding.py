@@ -22,7 +22,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
         runs = compared(results, pair)
         rows = embedding_of(results, list(runs.values()))
         panels = {name: rows[rows["key"] == key(run)] for name, run in runs.items()}
-        figure = draw(panels, results.dataset.class_names)
+        figure = draw(panels, results.class_names)
         images = len(rows) // len(panels)
         words = f"penultimate features of {images} test images; numbers: of the features"
         figure.suptitle(titled(results, runs, words), fontsize=10)

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.analysis.correlation import differences, matrix_rows, superclass_order
+from repro.analysis.correlation import matrix_rows, superclass_order
 from repro.analysis.maps import correlation_heatmaps
-from repro.analysis.measured import relations_of
+from repro.analysis.measured import matrices_of, relations_of
+from repro.analysis.regions import unpacked
 from repro.analysis.save import file_name, save_figure, trials_shown
 from repro.analysis.tables import to_csv
 from repro.files import write_atomically
@@ -32,11 +33,10 @@ def write(results: GridResults, out: Path) -> list[Path]:
     """Heat maps of one trial a method with the matrices drawn; numbers of every trial."""
     written = []
     for pair in results.pairs:
-        teacher = results.teacher(pair)
-        if not teacher:
+        if not results.teacher(pair):
             continue
         drawn = dict(islice(results.first_trials(pair).items(), MOST_METHODS))
-        matrices, numbers = measure(results, teacher, results.students(pair), drawn)
+        matrices, numbers = measure(results, results.students(pair), drawn)
         figure = draw(results, matrices, numbers)
         figure.suptitle(title(pair, drawn, numbers["method"].nunique()), fontsize=10)
         stem = out / f"inter-class-correlation-{file_name(pair)}"
@@ -48,22 +48,22 @@ def write(results: GridResults, out: Path) -> list[Path]:
 
 
 def measure(
-    results: GridResults, teacher: Run, students: list[Run], drawn: dict[str, Run]
+    results: GridResults, students: list[Run], drawn: dict[str, Run]
 ) -> tuple[Matrices, pd.DataFrame]:
     """|D| [K, K] of the runs ``drawn``, classes in the order drawn; numbers of all students."""
-    order = class_order(results)
-    teacher_logits = results.test_logits(teacher)
+    order = np.ix_(*2 * (class_order(results),))
     matrices: Matrices = {form: {} for form in FORMS}
-    for method, run in drawn.items():
-        forms = differences(results.test_logits(run), teacher_logits, results.test_labels)
-        for form, matrix in forms.items():
-            matrices[form][method] = matrix[np.ix_(order, order)]
+    for row in matrices_of(results, list(drawn.values())).to_dict("records"):
+        matrix = (
+            unpacked(row["matrix"], "f2").astype(float).reshape(2 * (len(results.class_names),))
+        )
+        matrices[row["form"]][row["method"]] = matrix[order]
     return matrices, relations_of(results, students)
 
 
 def class_order(results: GridResults) -> np.ndarray:
-    classes = results.dataset.superclass_of
-    return superclass_order(classes) if classes else np.arange(len(results.dataset.class_names))
+    classes = results.superclass_of
+    return superclass_order(classes) if classes else np.arange(len(results.class_names))
 
 
 def draw(results: GridResults, matrices: Matrices, numbers: pd.DataFrame) -> Figure:
@@ -72,7 +72,7 @@ def draw(results: GridResults, matrices: Matrices, numbers: pd.DataFrame) -> Fig
     size = (max(2.6 * columns + 1.2, 6.5), 3.2 * len(FORMS) + 0.6)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(FORMS), columns, squeeze=False)
-    class_axis = "class, by superclass" if results.dataset.superclass_of else "class"
+    class_axis = "class, by superclass" if results.superclass_of else "class"
     for row, (form, words) in zip(axes, FORMS.items(), strict=True):
         panels = matrices[form]
         vmax = float(np.quantile(np.stack(list(panels.values())), TOP))
@@ -108,7 +108,7 @@ def spread(values: pd.Series) -> str:
 
 def long_rows(results: GridResults, matrices: Matrices) -> pd.DataFrame:
     """Every panel, a row an entry: form, method, row_class, column_class, value."""
-    names = [results.dataset.class_names[i] for i in class_order(results)]
+    names = [results.class_names[i] for i in class_order(results)]
     return pd.concat(
         matrix_rows(matrix, names).assign(form=form, method=method)
         for form, panels in matrices.items()

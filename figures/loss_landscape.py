@@ -11,6 +11,7 @@ from repro.analysis.palette import colour_of
 from repro.analysis.panels import landscape_contours, loss_range
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import compared, titled
+from repro.data.sizes import images_of
 from repro.results import GridResults
 from repro.spec import key
 
@@ -22,7 +23,9 @@ def write(results: GridResults, out: Path) -> list[Path]:
         runs = compared(results, pair)
         rows = landscape_of(results, list(runs.values()))
         panels = {name: rows[rows["key"] == key(run)] for name, run in runs.items()}
-        figure = draw(panels, min(len(results.images[0]), results.profile.landscape_images))
+        figure = draw(
+            panels, min(images_of(results.profile.stream)[0], results.profile.landscape_images)
+        )
         words = "training loss on two random directions of each network's own weights"
         figure.suptitle(titled(results, runs, words), fontsize=10)
         data = pd.concat(part.assign(network=name) for name, part in panels.items())

@@ -29,7 +29,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
 
 def draw(results: GridResults, rows: pd.DataFrame) -> Figure:
     """Two statistics below each other, over all classes and over the teacher's first few."""
-    counts = [count for count in TOP if count < len(results.dataset.class_names)]
+    counts = [count for count in TOP if count < len(results.class_names)]
     scopes = {"": "all classes"} | {f"_top{n}": f"teacher's top {n}" for n in counts}
     labels = {str(method): caption(runs) for method, runs in rows.groupby("method", sort=False)}
     figure = Figure(figsize=(3.6 * len(scopes) + 1.8, 6.8), layout="constrained")

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repro.analysis.corruption import CLEAN, CORRUPTIONS, mean_corrupted
-from repro.analysis.measured import LABELS, attack_of, corruption_of
+from repro.analysis.measured import attack_of, corruption_of
+from repro.analysis.measuring import LABELS
 from repro.analysis.panels import interval_points, legend_beside, trial_curves
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import all_trials, methods_of

@@ -18,6 +18,7 @@ from repro.choice import check_taught
 from repro.collector import without_collector
 from repro.data import load
 from repro.data.augment import normalise
+from repro.data.classes import class_names, superclass_of
 from repro.data.dataset import Dataset, Images, rank_in_class, select
 from repro.errors import UserError
 from repro.grid import (
@@ -36,6 +37,8 @@ from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
 from repro.train.teacher import fold_batch_norms
 from repro.train.weights import load_half
+
+RECORDED = "recorded.json"  # in a runs directory that was filled with recorded results
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,20 @@ class GridResults:
             return _digest(path, state.st_size, state.st_mtime_ns)
         except OSError as error:
             raise UserError(f"{path} cannot be read; remove {path.parent} and run again") from error
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return class_names(self.profile.stream.dataset)
+
+    @property
+    def superclass_of(self) -> tuple[int, ...]:
+        """The superclass of each class; empty where there are none."""
+        return superclass_of(self.profile.stream.dataset)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether these are recorded results: without images, and with few networks."""
+        return (self.runs_dir / RECORDED).exists()
 
     @cached_property
     def dataset(self) -> Dataset:

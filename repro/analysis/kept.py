@@ -42,16 +42,10 @@ class Kept:
 
     def read(self) -> pd.DataFrame | None:
         """The table; None where there is none, or none that is whole and of these parameters."""
-        try:
-            data = json.loads(self.path.read_bytes())
-            if data["key"] != self.key or data["parameters"] != _plain(self.parameters):
-                return None
-            columns = {name: list(values) for name, values in data["table"].items()}
-            if not columns or len({len(values) for values in columns.values()}) != 1:
-                return None
-            return pd.DataFrame({n: _numbers(values) for n, values in columns.items()})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
+        found = _read(self.path)
+        if found and (found[0], found[1]) == (self.key, _plain(self.parameters)):
+            return found[2]
+        return None
 
     def write(self, table: pd.DataFrame) -> None:
         """Whole or not at all; what is missing (NaN) is null. Raises UserError as files do."""
@@ -62,6 +56,32 @@ class Kept:
         data = {"key": self.key, "parameters": self.parameters, "table": columns}
         make_directory(self.path.parent)
         write_atomically(self.path, json.dumps(data))
+
+
+def as_recorded(folder: Path, key: str, name: str, *, teacher: str) -> pd.DataFrame | None:
+    """The table of a run beside a teacher ("" for one alone), whatever its other parameters."""
+    found = [_read(path) for path in files_of(folder, key, name)]
+    fitting = [item for item in found if item and item[1].get("teacher") == teacher]
+    return fitting[-1][2] if fitting else None
+
+
+def files_of(folder: Path, key: str, name: str = "*") -> list[Path]:
+    """Measurements of a run, the newest last."""
+    paths = (folder / key).glob(f"{name}-*.json")
+    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any], pd.DataFrame] | None:
+    """Key, parameters and table; None for what is none."""
+    try:
+        data = json.loads(path.read_bytes())
+        columns = {name: list(values) for name, values in data["table"].items()}
+        if not columns or len({len(values) for values in columns.values()}) != 1:
+            return None
+        table = pd.DataFrame({n: _numbers(values) for n, values in columns.items()})
+        return str(data["key"]), dict(data["parameters"]), table
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _plain(parameters: Parameters) -> Any:

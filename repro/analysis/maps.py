@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from repro.analysis.palette import OTHER_COLOUR, REGION_COLOURS
-from repro.analysis.planes import Plane, extent
+from repro.analysis.regions import Picture, region_classes
 from repro.errors import UserError
 
 FAINTEST = 0.25  # colour strength where the network is least sure
@@ -43,44 +43,22 @@ def correlation_heatmaps(
     return axes
 
 
-def region_classes(
-    panels: Sequence[ArrayLike], anchor_labels: Sequence[int], count: int = 4
-) -> tuple[int, ...]:
-    """The classes that get a colour: the three anchors, then the ``count`` next most frequent.
-
-    ``panels``: probabilities [R, R, K] of all the networks to be shown side by side, so that a
-    class has one colour in every panel.
-    """
-    predicted = np.concatenate([np.asarray(panel).argmax(axis=-1).ravel() for panel in panels])
-    classes, counts = np.unique(predicted, return_counts=True)
-    frequent = classes[np.argsort(-counts, kind="stable")].tolist()
-    others = [c for c in frequent if c not in anchor_labels][:count]
-    return (*(int(c) for c in dict.fromkeys(anchor_labels)), *others)
-
-
 def decision_regions(
-    ax: Axes,
-    probabilities: NDArray[np.float32],
-    plane: Plane,
-    anchor_labels: Sequence[int],
-    class_names: Sequence[str],
-    *,
-    classes: Sequence[int] = (),
+    ax: Axes, picture: Picture, class_names: Sequence[str], *, classes: Sequence[int] = ()
 ) -> Axes:
     """Colour = predicted class, strength = max softmax; the three images are marked.
 
-    ``probabilities`` [R, R, K] as from ``evaluate_plane``. ``classes``: those with a colour, from
-    ``region_classes`` over all panels of a figure; empty for this panel's own. The rest is grey.
+    ``classes``: those with a colour, from ``region_classes`` over all panels of a figure; empty for
+    this panel's own. The rest is grey.
     """
-    shown = tuple(classes) or region_classes([probabilities], anchor_labels)
-    predicted = probabilities.argmax(axis=-1)
+    shown = tuple(classes) or region_classes([picture])
     colours = dict(zip(shown, REGION_COLOURS, strict=False))
-    rgb = np.full((*predicted.shape, 3), to_rgb(OTHER_COLOUR))
+    rgb = np.full((*picture.predicted.shape, 3), to_rgb(OTHER_COLOUR))
     for c, colour in colours.items():
-        rgb[predicted == c] = to_rgb(colour)
-    picture = 1 - _strength(probabilities)[..., None] * (1 - rgb)
-    ax.imshow(picture, origin="lower", extent=extent(plane), interpolation="nearest")
-    _mark_anchors(ax, plane, [class_names[c] for c in anchor_labels])
+        rgb[picture.predicted == c] = to_rgb(colour)
+    drawn = 1 - _strength(picture)[..., None] * (1 - rgb)
+    ax.imshow(drawn, origin="lower", extent=picture.extent, interpolation="nearest")
+    _mark_anchors(ax, picture, [class_names[c] for c in picture.labels])
     patches = [Patch(color=colour, label=class_names[c]) for c, colour in colours.items()]
     rest = [Patch(color=OTHER_COLOUR, label="other")]
     ax.legend(handles=patches + rest, fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -89,15 +67,15 @@ def decision_regions(
     return ax
 
 
-def _strength(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+def _strength(picture: Picture) -> NDArray[np.float64]:
     """Max softmax [R, R] from 1/K (least sure) .. 1 to FAINTEST .. 1."""
-    chance = 1 / probabilities.shape[-1]
-    share = (probabilities.max(axis=-1).astype(float) - chance) / (1 - chance)
+    chance = 1 / picture.num_classes
+    share = (picture.probability - chance) / (1 - chance)
     return FAINTEST + (1 - FAINTEST) * np.clip(share, 0, 1)
 
 
-def _mark_anchors(ax: Axes, plane: Plane, names: Sequence[str]) -> None:
-    x, y = plane.anchors.double().cpu().numpy().T
+def _mark_anchors(ax: Axes, picture: Picture, names: Sequence[str]) -> None:
+    x, y = picture.anchors.T
     ax.scatter(x, y, s=40, c="white", edgecolors="black", zorder=3)
     for i, name in enumerate(names):
         where, offset = (x[i], y[i]), -12 if y[i] > 0 else 6  # the third image is near the top

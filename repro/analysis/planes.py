@@ -1,11 +1,9 @@
 """Planes through three images (Somepalli et al., CVPR 2022) and what a network predicts on them."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
@@ -47,19 +45,17 @@ def make_plane(x1: Tensor, x2: Tensor, x3: Tensor) -> Plane:
     return Plane(x1, u.to(x1.dtype), (rest / q).to(x1.dtype), anchors.to(x1.dtype))
 
 
-def extent(plane: Plane, margin: float = WIDENING) -> tuple[float, float, float, float]:
-    """(left, right, bottom, top) of the anchors' bounding box, widened by ``margin`` a side."""
-    low, high = plane.anchors.amin(dim=0), plane.anchors.amax(dim=0)
-    (left, bottom), (right, top) = (
-        (low - margin * (high - low)).tolist(),
-        (high + margin * (high - low)).tolist(),
-    )
-    return left, right, bottom, top
+def extent(anchors: ArrayLike, margin: float = WIDENING) -> tuple[float, float, float, float]:
+    """(left, right, bottom, top): the box of ``anchors`` [3, 2], ``margin`` of it wider a side."""
+    points = np.asarray(anchors, dtype=np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
+    (left, bottom), (right, top) = low - margin * (high - low), high + margin * (high - low)
+    return float(left), float(right), float(bottom), float(top)
 
 
 def grid_points(plane: Plane, resolution: int, margin: float = WIDENING) -> Tensor:
     """Coordinates [R, R, 2] over ``extent``: rows run along beta, columns along alpha."""
-    left, right, bottom, top = extent(plane, margin)
+    left, right, bottom, top = extent(plane.anchors.double().cpu(), margin)
     alpha, beta = (torch.linspace(*ends, resolution) for ends in ((left, right), (bottom, top)))
     return torch.stack(torch.meshgrid(alpha, beta, indexing="xy"), dim=2).to(plane.anchors)
 
@@ -109,29 +105,6 @@ def plane_images(planes: Sequence[Plane], resolution: int, batch_size: int) -> I
         alpha, beta = points[rows, :1], points[rows, 1:]
         flat = origin[which].addcmul_(alpha, u[which]).addcmul_(beta, v[which])
         yield flat.view(-1, height, width, channels).permute(0, 3, 1, 2)
-
-
-def sampling_step(resolution: int, most: int) -> int:
-    """The smallest n for which every n-th of ``resolution`` points gives at most ``most``."""
-    return math.ceil(resolution / most)
-
-
-def region_rows(probabilities: NDArray[np.float32], plane: Plane, *, step: int = 1) -> pd.DataFrame:
-    """What a picture of probabilities [R, R, K] shows: alpha, beta, predicted, probability.
-
-    One row for every ``step``-th point along both axes, row by row. ``predicted`` is the class of
-    the largest probability.
-    """
-    shown = probabilities[::step, ::step]
-    alpha, beta = grid_points(plane, len(probabilities))[::step, ::step].cpu().unbind(dim=2)
-    return pd.DataFrame(
-        {
-            "alpha": alpha.flatten().double().numpy().round(3),
-            "beta": beta.flatten().double().numpy().round(3),
-            "predicted": shown.argmax(axis=-1).ravel(),
-            "probability": shown.max(axis=-1).ravel().astype(float).round(4),
-        }
-    )
 
 
 def margin(model: nn.Module, x1: Tensor, x2: Tensor, steps: int = 50) -> float:

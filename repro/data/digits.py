@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from repro.data.classes import CLASS_NAMES
 from repro.data.dataset import Dataset, rank_in_class, sort_images
 
 TEST_PER_CLASS = 50  # of 174 to 183 a class
@@ -30,7 +31,7 @@ def load() -> Dataset:
         name="digits",
         train=train,
         test=images[test],
-        class_names=tuple(str(digit) for digit in range(10)),
+        class_names=CLASS_NAMES["digits"],
         superclass_of=(),
         mean=(mean,) * 3,
         std=(std,) * 3,

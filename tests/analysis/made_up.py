@@ -40,6 +40,14 @@ class MadeUp(GridResults):
     weights: dict[str, str] = field(default_factory=dict)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
+    def superclass_of(self) -> tuple[int, ...]:
+        return self.superclasses
+
+    @property
     def dataset(self) -> Dataset:
         return Dataset(
             name="digits",

@@ -22,12 +22,14 @@ COLUMNS = {
     "corruption": ["corruption", "severity", "top1", "images"],
     "attack": ["radius", "top1", "images"],
     "planes": ["triplet", *NUMBERS, "censored"],
+    "regions": ["plane", "side", "num_classes", "labels", "anchors", "predicted", "probability"],
     "relations": ["form", "mean", "max", "frobenius"],
+    "matrices": ["form", "matrix"],
     "ranks": ["bin", "difficulty", "images", "entropy", "spearman", "kendall"],
     "landscape": ["alpha", "beta", "loss", "top1"],
     "embedding": ["label", "x", "y", "knn_top1", "silhouette"],
 }
-STUDENTS_ONLY = ("relations", "ranks")
+STUDENTS_ONLY = ("relations", "matrices", "ranks")
 EVERY = pytest.mark.parametrize("name", COLUMNS)
 
 

@@ -10,8 +10,6 @@ from repro.analysis.planes import (
     make_plane,
     margin,
     random_triplets,
-    region_rows,
-    sampling_step,
 )
 from repro.errors import UserError
 from tests.analysis.conftest import LinearNetwork
@@ -55,7 +53,7 @@ def test_images_on_one_line_span_no_plane(images):
 def test_the_grid_is_the_bounding_box_widened_by_a_tenth(images):
     plane = make_plane(*images[:3])
     grid = grid_points(plane, 11)
-    left, right, bottom, top = extent(plane)
+    left, right, bottom, top = extent(plane.anchors)
     size = plane.anchors.amax(0) - plane.anchors.amin(0)
     assert grid.shape == (11, 11, 2)
     assert grid[0, 0].tolist() == pytest.approx([left, bottom])
@@ -94,26 +92,6 @@ def test_evaluation_is_in_eval_mode_and_without_gradients(images, network):
     assert not network.training
     assert np.array_equal(first, evaluate_plane(network, plane, resolution=5))
     assert all(p.grad is None for p in network.parameters())
-
-
-def test_region_rows_are_what_the_picture_shows(images, network):
-    plane = make_plane(*images[:3])
-    grid = evaluate_plane(network, plane, resolution=7)
-    points = grid_points(plane, 7)
-    found = region_rows(grid, plane, step=3)
-    assert len(found) == 3 * 3
-    for i, row in enumerate(found.to_dict("records")):
-        at = (3 * (i // 3), 3 * (i % 3))
-        assert (row["alpha"], row["beta"]) == pytest.approx(points[at].tolist(), abs=6e-4)
-        assert row["predicted"] == grid[at].argmax()
-        assert row["probability"] == pytest.approx(grid[at].max(), abs=6e-5)
-    assert len(region_rows(grid, plane)) == 7 * 7
-
-
-@pytest.mark.parametrize(("resolution", "step"), [(100, 1), (150, 1), (151, 2), (500, 4)])
-def test_pictures_are_thinned_only_above_the_most_points_a_side(resolution, step):
-    assert sampling_step(resolution, 150) == step
-    assert len(range(0, resolution, step)) <= 150
 
 
 def half_space(threshold: float) -> LinearNetwork:

@@ -1,13 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from repro.analysis import maps, palette, plots
-from repro.analysis.planes import make_plane
+from repro.analysis.regions import picture_of
 from repro.errors import UserError
 
 
@@ -32,11 +31,6 @@ def histories() -> pd.DataFrame:
 def probabilities():
     logits = np.random.default_rng(0).normal(size=(20, 20, 12))
     return (np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32)
-
-
-@pytest.fixture
-def plane():
-    return make_plane(*torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0)))
 
 
 def test_method_colours_are_distinct_and_differ_from_the_spare_ones():
@@ -164,10 +158,11 @@ def test_heat_maps_share_one_range():
         maps.correlation_heatmaps(panels[:1], matrices, 2.0)
 
 
-def test_decision_regions_colour_by_class_and_lighten_by_confidence(ax, plane, probabilities):
+def test_decision_regions_colour_by_class_and_lighten_by_confidence(ax, probabilities):
     probabilities[0, 0] = np.eye(12)[3]  # sure of an anchor class: the full colour
     names = [f"class {i}" for i in range(12)]
-    assert maps.decision_regions(ax, probabilities, plane, [3, 1, 2], names) is ax
+    one = picture_of(probabilities, [(0, 0), (4, 0), (1, 3)], [3, 1, 2])
+    assert maps.decision_regions(ax, one, names) is ax
     picture = np.asarray(ax.images[0].get_array())
     assert picture[0, 0] == pytest.approx(to_rgb(palette.REGION_COLOURS[0]), abs=1e-6)
     assert picture.min() >= 0
@@ -176,9 +171,3 @@ def test_decision_regions_colour_by_class_and_lighten_by_confidence(ax, plane, p
     assert legend[:3] == ["class 3", "class 1", "class 2"]
     assert legend[-1] == "other"
     assert [text.get_text() for text in ax.texts] == ["class 3", "class 1", "class 2"]
-
-
-def test_region_classes_are_the_anchors_then_the_most_frequent():
-    predicted = np.array([[0, 0, 4], [5, 5, 5], [7, 2, 4]])
-    found = maps.region_classes([np.eye(8)[predicted]], [2, 1, 3], count=2)
-    assert found == (2, 1, 3, 5, 0)

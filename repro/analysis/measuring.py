@@ -1,0 +1,125 @@
+"""What is common to all measurements of finished networks: of which runs, kept where, in one frame.
+
+In a runs directory of recorded results there are no images and few networks: what was recorded is
+read, whatever the parameters, and nothing is measured.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from repro.analysis.answers import Normalisation
+from repro.analysis.kept import Kept, Parameters, Progress, as_recorded, tables
+from repro.data.dataset import Images, fingerprint
+from repro.errors import UserError
+from repro.results import GridResults
+from repro.spec import Run, key
+
+SEED = 0  # of everything random here: the same for every network, pair and grid
+LABELS = ("key", "pair", "method", "trial")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A finished run, and the teacher beside which it is measured, where there is one."""
+
+    run: Run
+    teacher: Run | None = None
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        return key(self.run), key(self.teacher) if self.teacher else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """``parameters``: with ``images``, all that the numbers depend on besides the networks; their
+    ``version`` is raised when the numbers come to mean something else. ``measure`` gives a table
+    for each subject, in their order."""
+
+    name: str
+    parameters: Parameters
+    images: Callable[[], Images]
+    measure: Callable[[Sequence[Subject]], Iterator[pd.DataFrame]]
+
+
+def normalisation(results: GridResults) -> Normalisation:
+    return Normalisation(mean=results.dataset.mean, std=results.dataset.std)
+
+
+def alone(results: GridResults, runs: Sequence[Run]) -> list[tuple[Run, Subject]]:
+    """What is measured for each run (of all of them where ``runs`` is empty)."""
+    return [(run, Subject(run)) for run in runs or results.runs]
+
+
+def beside_teachers(
+    results: GridResults, runs: Sequence[Run], *, teachers: bool = False
+) -> list[tuple[Run, Subject]]:
+    """As ``alone``, with the teacher of the run's pair; ``teachers``: they themselves as well."""
+    found = []
+    for run in runs or results.runs:
+        teacher = results.teacher(run.pair)
+        if teacher and (run.teacher or teachers):
+            found.append((run, Subject(run, teacher)))
+    return found
+
+
+def long_frame(
+    results: GridResults,
+    what: Measurement,
+    rows: Sequence[tuple[Run, Subject]],
+    progress: Progress,
+) -> pd.DataFrame:
+    """What was measured, with ``LABELS`` in front of each row."""
+    subjects = {subject.keys: subject for _, subject in rows}
+    ordered = sorted(subjects.values(), key=lambda s: s.keys[0])  # a run's teachers side by side
+    found = (_recorded if results.recorded else _measured)(results, what, ordered, progress)
+    by_keys = {s.keys: table for s, table in zip(ordered, found, strict=True)}
+    parts = []
+    for run, subject in rows:
+        labels = (key(run), run.pair, run.method, run.trial)
+        parts.append(by_keys[subject.keys].assign(**dict(zip(LABELS, labels, strict=True))))
+    if not parts:
+        return pd.DataFrame(columns=list(LABELS))
+    frame = pd.concat(parts, ignore_index=True)
+    return frame[[*LABELS, *(name for name in frame if name not in LABELS)]]
+
+
+def _measured(
+    results: GridResults, what: Measurement, subjects: Sequence[Subject], progress: Progress
+) -> list[pd.DataFrame]:
+    if not subjects:
+        return []
+    shared = {
+        **what.parameters,
+        "seed": SEED,
+        "images": fingerprint(what.images()),
+        "normalisation": asdict(normalisation(results)),
+    }
+    wanted = [_kept(results, what.name, shared, subject) for subject in subjects]
+    return tables(wanted, lambda missing: what.measure([subjects[i] for i in missing]), progress)
+
+
+def _kept(results: GridResults, name: str, shared: Parameters, subject: Subject) -> Kept:
+    weights = [results.weights_digest(run) for run in (subject.run, subject.teacher) if run]
+    parameters = {**shared, "weights": weights, "teacher": subject.keys[1]}
+    folder = results.runs_dir / "measured"
+    return Kept(folder=folder, key=subject.keys[0], name=name, parameters=parameters)
+
+
+def _recorded(
+    results: GridResults,
+    what: Measurement,
+    subjects: Sequence[Subject],
+    progress: Progress,  # noqa: ARG001
+) -> list[pd.DataFrame]:
+    folder, found = results.runs_dir / "measured", []
+    for subject in subjects:
+        own, teacher = subject.keys
+        table = as_recorded(folder, own, what.name, teacher=teacher)
+        if table is None:
+            run = f"{subject.run.pair} {subject.run.method} trial {subject.run.trial}"
+            raise UserError(f"{what.name} of {run} is not among the recorded results")
+        found.append(table)
+    return found
