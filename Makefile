@@ -12,7 +12,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui status doctor clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ bench-gpu: setup  ## What decides the engine's design, on a GPU, 9 minutes a cal
 
 ui: setup  ## The MLflow UI on this machine; prints the address that shows runs.
 	$(REPRO) ui --runs-dir "$(RUNS)" --port $(PORT)
+
+browse: setup  ## The recorded results, nothing trained: tables, reports, the MLflow UI. Under a minute.
+	$(REPRO) browse --port $(PORT)
 
 status: setup  ## What is done, running, failed and left, of every run or of GRID.
 	$(REPRO) status $(GRID) --profile $(PROFILE) --runs-dir "$(RUNS)"

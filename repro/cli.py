@@ -9,9 +9,11 @@ import click
 
 from repro.errors import UserError
 from repro.options import (
+    BROWSED,
     DATA,
     FOUND,
     IMPORTED,
+    PORT,
     PROFILE,
     RUNS_DIR,
     Command,
@@ -240,7 +242,29 @@ def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.argument("grid")
+@PROFILE
+@RUNS_DIR
+def record(grid: str, **given: Any) -> None:
+    """Write what is finished of GRID to runs/recorded/, to be committed."""
+    from repro import browsing
+
+    browsing.record(console(), grid, **given)
+
+
+@main.command()
+@PORT
+@click.option("--no-ui", is_flag=True, help="Only make the runs, tables, figures and reports.")
+@BROWSED
+def browse(port: int, no_ui: bool, runs_dir: Path) -> None:
+    """Show recorded results without training: MLflow UI, tables, reports."""
+    from repro import browsing
+
+    sys.exit(browsing.browse(console(), port, runs_dir=runs_dir, serve=not no_ui))
+
+
+@main.command()
+@PORT
 @RUNS_DIR
 def ui(port: int, runs_dir: Path) -> None:
     """Start the MLflow UI on loopback and print the address that shows runs."""

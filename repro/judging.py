@@ -19,6 +19,7 @@ from repro.results import GridResults
 from repro.spec import key
 
 REPORT = ROOT / "paper_tables" / "out" / "report.html"
+RECORDED_REPORTS = REPORT.parent / "recorded"
 
 
 def claims(
@@ -56,9 +57,15 @@ def report(console: Console, *, profile: str, runs_dir: Path) -> None:
         tables(console, results.grid, profile=name, runs_dir=runs_dir)
     evidence = Evidence(grids)
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-    make_directory(REPORT.parent)
-    write_atomically(REPORT, page(evidence, built_words(evidence, now, git_commit())))
-    console.print(str(REPORT.relative_to(ROOT)), highlight=False, markup=False)
+    path = report_path(grids[0])
+    make_directory(path.parent)
+    write_atomically(path, page(evidence, built_words(evidence, now, git_commit())))
+    console.print(str(path.relative_to(ROOT)), highlight=False, markup=False)
+
+
+def report_path(results: GridResults) -> Path:
+    """Of recorded results one a profile, apart from what was run here."""
+    return RECORDED_REPORTS / f"report-{results.profile.name}.html" if results.recorded else REPORT
 
 
 def of_one_profile(found: Sequence[GridResults]) -> tuple[GridResults, ...]:

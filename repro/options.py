@@ -26,9 +26,23 @@ RUNS_DIR = click.option(
     show_default="runs/ of the checkout",
     help="Holds mlflow.db, artifacts and records.",
 )
+BROWSED = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / "runs" / "browse",
+    show_default="runs/browse of the checkout",
+    help="Is filled with the recorded results.",
+)
 FOUND = click.Path(path_type=Path, exists=True)
 PROFILE = click.option(
     "--profile", default="auto", show_default=True, help="paper, quick, demo or auto."
+)
+PORT = click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=5000,
+    show_default=True,
+    help="Of the MLflow UI.",
 )
 DATA = click.option(
     "--data",

@@ -171,7 +171,7 @@ def largest(
 
 
 def _run_scripts(console: Console, folder: Path, results: GridResults) -> None:
-    out = make_directory(folder / "out" / results.grid)
+    out = make_directory(results.out(folder))
     for path in sorted(folder.glob("*.py")):
         console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False, markup=False)
         for written in load_script(path).write(results, out):

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from repro import filled
 from repro.choice import check_taught
 from repro.collector import without_collector
 from repro.data import load
@@ -38,8 +39,6 @@ from repro.spec import Precision, Run, key, uses_teacher
 from repro.train.teacher import fold_batch_norms
 from repro.train.weights import load_half
 
-RECORDED = "recorded.json"  # in a runs directory that was filled with recorded results
-
 
 @dataclass(frozen=True)
 class GridResults:
@@ -62,6 +61,7 @@ class GridResults:
         imported = [run for run in self.runs if run.weights]
         return (
             *((self.profile.mark,) if self.profile.mark else ()),
+            *((filled.mark(self.runs_dir, self.grid, self.profile.name),) if self.recorded else ()),
             *(f"Teacher {run.network}: imported ({self.record(run).origin()})" for run in imported),
         )
 
@@ -179,10 +179,14 @@ class GridResults:
         """The superclass of each class; empty where there are none."""
         return superclass_of(self.profile.stream.dataset)
 
+    def out(self, folder: Path) -> Path:
+        """Where the scripts of ``folder`` write: what is recorded apart from what was run here."""
+        return folder / "out" / ("recorded" if self.recorded else "") / self.grid
+
     @property
     def recorded(self) -> bool:
         """Whether these are recorded results: without images, and with few networks."""
-        return (self.runs_dir / RECORDED).exists()
+        return filled.is_filled(self.runs_dir)
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -111,6 +111,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.output",
                 "repro.progress",
                 "repro.serving",
+                "repro.browsing",
                 "repro.show",
                 "repro.status",
                 "repro.doctor",

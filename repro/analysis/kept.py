@@ -71,6 +71,12 @@ def files_of(folder: Path, key: str, name: str = "*") -> list[Path]:
     return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
+def teacher_of(path: Path) -> str:
+    """The key of the teacher beside which it was measured; "" where there is none."""
+    found = _read(path)
+    return str(found[1].get("teacher", "")) if found else ""
+
+
 def _read(path: Path) -> tuple[str, dict[str, Any], pd.DataFrame] | None:
     """Key, parameters and table; None for what is none."""
     try:

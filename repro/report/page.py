@@ -79,7 +79,7 @@ def tables(results: GridResults) -> str:
         linked = links(shown, known)
         parts.append(table(shown.reset_index(), links=linked, kinds=places(compared)))
         parts.append(items(footnotes(compared)))
-    folder = ROOT / "paper_tables" / "out" / results.grid
+    folder = results.out(ROOT / "paper_tables")
     for path in sorted(folder.glob("*.csv")):
         if not path.stem.startswith(OWN):
             parts.append(element("h3", text(f"{results.grid}: {words(path.stem)}")))
@@ -101,7 +101,7 @@ def notes_of(path: Path) -> list[str]:
 
 def figures(results: GridResults) -> str:
     """Every figure that was drawn; which are older than the newest run is said."""
-    folder = ROOT / "figures" / "out" / results.grid
+    folder = results.out(ROOT / "figures")
     drawn = sorted(folder.glob("*.png"))
     again_words = f"`repro figures {results.grid}`"
     if not drawn:

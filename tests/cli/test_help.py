@@ -39,6 +39,8 @@ def test_the_commands_are_known() -> None:
         "figures",
         "claims",
         "report",
+        "record",
+        "browse",
         "methods",
         "sync",
         "ui",

@@ -1,0 +1,36 @@
+"""``repro record`` and ``repro browse``: results that are committed, made and looked at."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from repro import output, recorded
+from repro.environment import ROOT
+from repro.judging import report
+from repro.serving import ui
+
+
+def record(console: Console, grid: str, *, profile: str, runs_dir: Path) -> None:
+    """Measure all that tables and figures show of a grid, then write its archive."""
+    (results,) = output.finished_grids(grid, profile, runs_dir)
+    if not results.recorded:
+        output.tables(console, grid, profile=results.profile.name, runs_dir=runs_dir)
+        output.figures(console, grid, profile=results.profile.name, runs_dir=runs_dir)
+    path = recorded.pack(results)
+    megabytes = path.stat().st_size / 1e6
+    console.print(f"{path.relative_to(ROOT)}: {megabytes:.2f} MB", highlight=False, markup=False)
+
+
+def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:
+    """Fill ``runs_dir`` with the recorded results, make their tables, figures and reports, and
+    serve MLflow's UI. Returns the exit code."""
+    found = recorded.fill(runs_dir)
+    for one in found:
+        words = f"{one['grid']}, profile {one['profile']}: {one['runs']} runs, {one['trained']}"
+        console.print(f"recorded {one['ended']}: {words}", highlight=False, markup=False)
+    output.sync(console, runs_dir)
+    for one in found:
+        output.figures(console, one["grid"], profile=one["profile"], runs_dir=runs_dir)
+    for profile in dict.fromkeys(one["profile"] for one in found):
+        report(console, profile=profile, runs_dir=runs_dir)
+    return ui(console, runs_dir, port) if serve else 0

@@ -1,0 +1,149 @@
+"""Committed results, ``runs/recorded/<grid>-<profile>.tar.xz``, to be looked at without training.
+
+An archive holds, of every finished or failed run of a grid, what was asked, its epochs, its end and
+its machine, and of every finished one what was measured of its network: the inter-class, rank and
+plane numbers, the pictures. Test logits (half precision) are those of one trial of the first pair;
+there are no weights and no images.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from repro import filled
+from repro.analysis.kept import files_of, teacher_of
+from repro.environment import ROOT
+from repro.errors import UserError
+from repro.files import make_directory, write_atomically
+from repro.grid import expand
+from repro.records import Record, Records
+from repro.results import GridResults
+from repro.spec import key
+
+FOLDER = ROOT / "runs" / "recorded"
+MOST_BYTES = 10_000_000  # of all archives: everybody clones them
+FILES = ("run.json", "status.json", "history.jsonl", "environment.json")
+ENDING = ".tar.xz"
+
+
+def pack(results: GridResults, folder: Path = FOLDER) -> Path:
+    """Write the archive of a grid's results; the same results make the same bytes.
+
+    Raises UserError for results that are recorded ones, and where all would be over ``MOST_BYTES``.
+    """
+    if results.recorded:
+        raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
+    about = json.dumps(about_of(results), indent=1).encode()
+    found = {filled.FILE: about} | {name: path.read_bytes() for name, path in members(results)}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
+        for name in sorted(found):
+            info = tarfile.TarInfo(name)
+            info.size = len(found[name])
+            archive.addfile(info, io.BytesIO(found[name]))
+    path = folder / f"{results.grid}-{results.profile.name}{ENDING}"
+    others = sum(other.stat().st_size for other in archives(folder) if other != path)
+    if others + buffer.tell() > MOST_BYTES:
+        raise UserError(
+            f"{path.name} would have {buffer.tell() / 1e6:.1f} MB, the other archives have "
+            f"{others / 1e6:.1f} MB: together at most {MOST_BYTES / 1e6:.0f} MB are committed"
+        )
+    make_directory(folder)
+    write_atomically(path, buffer.getvalue())
+    return path
+
+
+def about_of(results: GridResults) -> dict[str, Any]:
+    """Grid and profile, how many runs, on what and when they were trained."""
+    records = [results.record(run) for run in _distinct(results)]
+    machines = Counter(_machine(record) for record in records)
+    ended = [status.ended_ms for record in records if (status := record.status())]
+    last = max(time for time in ended if time)
+    return {
+        "grid": results.grid,
+        "profile": results.profile.name,
+        "runs": len(records),
+        "trained": "; ".join(words for words, _ in machines.most_common()),
+        "ended": datetime.fromtimestamp(last / 1000, UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def _machine(record: Record) -> str:
+    found = record.environment()
+    commit = str(found.get("git_commit") or "unknown")[:12]
+    return f"{found.get('device')}, torch {found.get('torch')}, commit {commit}"
+
+
+def members(results: GridResults) -> Iterator[tuple[str, Path]]:
+    """(name in the archive, file) of everything that is recorded."""
+    for record in (*map(results.record, _distinct(results)), *_failed(results)):
+        for name in FILES:
+            if (record.directory / name).exists():
+                yield f"records/{record.key}/{name}", record.directory / name
+    for run in _distinct(results):
+        for path in current(results.runs_dir / "measured", key(run)):
+            yield f"measured/{key(run)}/{path.name}", path
+    pair = results.pairs[0]
+    teacher = results.teacher(pair)
+    for run in (*((teacher,) if teacher else ()), *results.first_trials(pair).values()):
+        path = results.record(run).test_logits
+        yield f"records/{key(run)}/{path.name}", path
+
+
+def _distinct(results: GridResults) -> list[Any]:
+    return list({key(run): run for run in results.runs}.values())
+
+
+def _failed(results: GridResults) -> list[Record]:
+    records = Records(results.runs_dir)
+    keys = (key(run) for run in expand(results.grid, results.profile))
+    return [records.of(k) for k in keys if records.state(k) == "FAILED"]
+
+
+def current(folder: Path, key: str) -> Iterable[Path]:
+    """The newest of each measurement of a run beside each teacher."""
+    newest = {}
+    for path in files_of(folder, key):
+        newest[path.name.rpartition("-")[0], teacher_of(path)] = path
+    return newest.values()
+
+
+def archives(folder: Path = FOLDER) -> list[Path]:
+    return sorted(folder.glob(f"*{ENDING}"))
+
+
+def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
+    """Make ``runs_dir`` hold the recorded results and nothing else; what each archive is.
+
+    Nothing is done where it holds them already. Raises UserError where there are none, and where
+    the directory holds other things.
+    """
+    found = archives(folder)
+    if not found:
+        raise UserError(f"{folder} holds no recorded results; `repro record GRID` makes some")
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    there = filled.read(runs_dir)
+    if there.get("digests") == digests:
+        return list(there["archives"])
+    if runs_dir.exists() and not there and any(runs_dir.iterdir()):
+        raise UserError(f"{runs_dir} holds other things than recorded results; remove it first")
+    shutil.rmtree(runs_dir, ignore_errors=True)
+    make_directory(runs_dir)
+    abouts = [_unpack(path, runs_dir) for path in found]
+    write_atomically(
+        runs_dir / filled.FILE, json.dumps({"digests": digests, "archives": abouts}, indent=1)
+    )
+    return abouts
+
+
+def _unpack(path: Path, runs_dir: Path) -> dict[str, Any]:
+    with tarfile.open(path) as archive:
+        archive.extractall(runs_dir, filter="data")
+    return filled.read(runs_dir)

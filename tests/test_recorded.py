@@ -1,0 +1,184 @@
+"""Recorded results: small archives that show everything without images and networks."""
+
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from figures import decision_regions, inter_class_correlation
+from repro import filled, recorded
+from repro.analysis import measured
+from repro.data.dataset import Dataset
+from repro.errors import UserError
+from repro.records import Record, Records, Status
+from repro.spec import Run, key
+from tests.analysis.made_up import MadeUp, demo, made_up
+
+METHODS = ("ce", "kd")
+ENVIRONMENT = {"device": "a processor", "torch": "2.13.0", "git_commit": "0123456789abcdef"}
+ENDED_MS = 1_795_694_113_829  # 2026-11-26
+
+
+class Bare(MadeUp):
+    """Results without images and networks."""
+
+    @property
+    def dataset(self) -> Dataset:
+        raise AssertionError("no images are there")
+
+    def network(self, run: Run) -> torch.nn.Module:
+        raise AssertionError(f"no network of {run.method} is there")
+
+    def test_logits(self, run: Run) -> np.ndarray:
+        raise AssertionError(f"no logits of {run.method} are there")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> MadeUp:
+    """Two trials a method, with their records."""
+    found = made_up(tmp_path / "runs", *demo(METHODS))
+    for run in found.runs:
+        write(found.record(run), run, "FINISHED")
+    return found
+
+
+def write(record: Record, run: Run, state: str) -> None:
+    record.create(run, {"pair": run.pair, "method": run.method})
+    record.write_json("environment.json", ENVIRONMENT)
+    record.append({"epoch": 0, "seconds": 1.0, "time_ms": 1, "metrics": {"test/top1": 50.0}})
+    record.write_status(Status(state, started_ms=1, ended_ms=ENDED_MS))  # type: ignore[arg-type]
+    if state == "FINISHED":
+        np.savez(record.test_logits, logits=np.ones((2, 3), np.float16))
+        record.weights.write_bytes(b"weights")
+
+
+def draw(results: MadeUp, out: Path) -> dict[str, bytes]:
+    """What two figures of networks write, by file name."""
+    out.mkdir()
+    written = decision_regions.write(results, out) + inter_class_correlation.write(results, out)
+    return {path.name: path.read_bytes() for path in written if path.suffix == ".csv"}
+
+
+def browsed(results: MadeUp, tmp_path: Path) -> Bare:
+    runs_dir = tmp_path / "browse"
+    recorded.fill(runs_dir, tmp_path / "recorded")
+    return Bare(results.grid, results.profile, results.runs, pd.DataFrame(), runs_dir, tmp_path)
+
+
+def test_figures_are_drawn_again_without_images_networks_and_logits(results, tmp_path):
+    first = draw(results, tmp_path / "first")
+    recorded.pack(results, tmp_path / "recorded")
+    shown = browsed(results, tmp_path)
+    again = draw(shown, tmp_path / "again")
+    mark = f"# {shown.marks[1]}\n".encode()
+    assert first.keys() == again.keys()
+    for name, content in first.items():
+        assert mark in again[name]
+        assert again[name].replace(mark, b"") == content
+
+
+def test_the_mark_says_where_and_when_they_were_trained(results, tmp_path):
+    recorded.pack(results, tmp_path / "recorded")
+    _, mark = browsed(results, tmp_path).marks
+    where = "2026-11-26 on a processor, torch 2.13.0, commit 0123456789ab"
+    assert mark == f"Recorded results, not of this machine, trained {where}"
+    assert browsed(results, tmp_path).out(Path("figures")) == Path("figures/out/recorded/demo")
+    assert not any("Recorded" in mark for mark in results.marks)
+    assert results.out(Path("figures")) == Path("figures/out/demo")
+
+
+def test_records_are_whole_but_for_weights_and_most_logits(results, tmp_path):
+    recorded.pack(results, tmp_path / "recorded")
+    shown = browsed(results, tmp_path)
+    assert {record.key for record in Records(shown.runs_dir)} == {key(run) for run in results.runs}
+    for run in results.runs:
+        ours, theirs = results.record(run), shown.record(run)
+        assert theirs.run() == run
+        assert (theirs.status(), theirs.history()) == (ours.status(), ours.history())
+        assert theirs.environment() == ENVIRONMENT
+        assert not theirs.weights.exists()
+        assert theirs.test_logits.exists() == (run.trial == 0)
+
+
+def test_a_failed_run_is_recorded_too(results, tmp_path):
+    failed, *others = (run for run in results.runs if run.method == "kd")
+    write(results.record(failed), failed, "FAILED")
+    finished = tuple(run for run in results.runs if run != failed)
+    recorded.pack(replace(results, runs=finished), tmp_path / "recorded")
+    shown = browsed(results, tmp_path)
+    assert Records(shown.runs_dir).state(key(failed)) == "FAILED"
+    assert shown.failed == results.failed == [f"{failed.pair} kd trial {failed.trial}"]
+    assert Records(shown.runs_dir).state(key(others[0])) == "FINISHED"
+
+
+def test_the_same_results_make_the_same_bytes(results, tmp_path):
+    measured.relations_of(results)
+    first = recorded.pack(results, tmp_path / "a").read_bytes()
+    assert recorded.pack(results, tmp_path / "b").read_bytes() == first
+
+
+def test_of_a_measurement_the_newest_is_recorded(results, tmp_path):
+    measured.attack_of(results)
+    measured.attack_of(replace(results, profile=replace(results.profile, attack_images=14)))
+    path = recorded.pack(results, tmp_path / "recorded")
+    with tarfile.open(path) as archive:
+        names = [name for name in archive.getnames() if name.startswith("measured/")]
+    assert len(names) == len({name.rpartition("-")[0] for name in names}) == len(results.runs)
+    assert set(measured.attack_of(browsed(results, tmp_path))["images"]) == {14}
+
+
+def test_what_was_not_recorded_is_said(results, tmp_path):
+    recorded.pack(results, tmp_path / "recorded")
+    with pytest.raises(UserError, match=r"planes of .* is not among the recorded results"):
+        measured.planes_of(browsed(results, tmp_path))
+
+
+def test_archives_of_over_ten_megabytes_are_refused(results, tmp_path, monkeypatch):
+    folder = tmp_path / "recorded"
+    folder.mkdir()
+    (folder / "other.tar.xz").write_bytes(bytes(1000))
+    monkeypatch.setattr(recorded, "MOST_BYTES", 1500)
+    with pytest.raises(UserError, match=r"the other archives have 0\.0 MB"):
+        recorded.pack(results, folder)
+    assert [path.name for path in folder.iterdir()] == ["other.tar.xz"]
+
+
+def test_recorded_results_are_not_recorded_again(results, tmp_path):
+    recorded.pack(results, tmp_path / "recorded")
+    with pytest.raises(UserError, match="holds recorded results"):
+        recorded.pack(browsed(results, tmp_path), tmp_path / "recorded")
+
+
+def test_filling_again_keeps_what_is_there_until_the_archives_change(results, tmp_path):
+    folder, runs_dir = tmp_path / "recorded", tmp_path / "browse"
+    recorded.pack(results, folder)
+    first = recorded.fill(runs_dir, folder)
+    (runs_dir / "mlflow.db").write_text("filled")
+    assert recorded.fill(runs_dir, folder) == first
+    assert (runs_dir / "mlflow.db").exists()
+    measured.attack_of(results)
+    recorded.pack(results, folder)
+    recorded.fill(runs_dir, folder)
+    assert not (runs_dir / "mlflow.db").exists()
+    digests = json.loads((runs_dir / filled.FILE).read_text())["digests"]
+    assert list(digests) == ["demo-demo.tar.xz"]
+
+
+def test_a_directory_of_other_things_is_left_alone(results, tmp_path):
+    recorded.pack(results, tmp_path / "recorded")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="other things"):
+        recorded.fill(mine, tmp_path / "recorded")
+    assert (mine / "notes.txt").read_text() == "mine"
+
+
+def test_without_archives_the_way_out_is_named(tmp_path):
+    with pytest.raises(UserError, match="repro record GRID"):
+        recorded.fill(tmp_path / "browse", tmp_path / "recorded")
