@@ -19,7 +19,7 @@ from rich.console import Console
 from repro.data.cifar100 import FILE, verify
 from repro.environment import device_name
 from repro.errors import UserError
-from repro.leases import Leases
+from repro.leases import LEASE_SECONDS, Leases, asked_seconds
 from repro.mending import damaged_files
 from repro.records import Record, Records
 from repro.resume import resume_point
@@ -63,7 +63,7 @@ def doctor(console: Console, runs_dir: Path, data_dir: Path) -> int:
             problems += finding.level == "problem"
             cure = f"\n         cure: {finding.cure}" if finding.cure else ""
             console.print(f"{finding.level:8} {finding.what}{cure}", highlight=False, markup=False)
-    console.print(f"{problems} problems", highlight=False)
+    console.print(f"{problems} problem{'s' * (problems != 1)}", highlight=False)
     return 1 if problems else 0
 
 
@@ -75,6 +75,15 @@ def findings(check: Check, place: Place) -> Iterator[Finding]:
         name = check.__name__.replace("_", " ")
         line = f"{type(error).__name__}: {error}".partition("\n")[0]
         yield Finding("problem", f"the check of {name} broke: {line}", "see the error")
+
+
+def settings(_: Place) -> Iterator[Finding]:
+    """A setting that is wrong is told once; the other checks go by its default."""
+    try:
+        asked_seconds()
+    except UserError as error:
+        del os.environ[LEASE_SECONDS]
+        yield Finding("problem", str(error), f"unset {LEASE_SECONDS}, or give a number")
 
 
 def packages(_: Place) -> Iterator[Finding]:
@@ -257,6 +266,7 @@ def _several(found: list[str], what: str, cure: str, level: Level = "problem") -
 
 
 CHECKS: tuple[Check, ...] = (
+    settings,
     packages,
     gpu,
     disk,

@@ -46,6 +46,7 @@ from repro.stages import (
 BEATS = 6  # heartbeats in this time
 # Where two make a lease at once the first one is in the other's way, or has tidied its stage away.
 TOO_LATE = (errno.ENOTEMPTY, errno.EEXIST, *GONE)
+LEASE_SECONDS = "REPRO_LEASE_SECONDS"  # of silence after which an owner elsewhere counts as dead
 
 
 @dataclass
@@ -75,11 +76,11 @@ class Lease:
 
 def asked_seconds() -> float:
     """REPRO_LEASE_SECONDS, where it is set. Raises UserError unless it is a number above 0."""
-    text = os.environ.get("REPRO_LEASE_SECONDS", str(SILENT_SECONDS))
+    text = os.environ.get(LEASE_SECONDS, str(SILENT_SECONDS))
     with suppress(ValueError):
         if 0 < float(text) < threading.TIMEOUT_MAX:
             return float(text)
-    raise UserError(f"REPRO_LEASE_SECONDS is a number of seconds above 0, not {text!r}")
+    raise UserError(f"{LEASE_SECONDS} is a number of seconds above 0, not {text!r}")
 
 
 class Leases:

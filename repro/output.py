@@ -4,7 +4,7 @@ import importlib.util
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -189,11 +189,13 @@ def load_script(path: Path) -> ModuleType:
     return module
 
 
-def sync(console: Console, runs_dir: Path, sources: Iterable[Path] = ()) -> int:
+def sync(console: Console, runs_dir: Path, sources: Sequence[Path] = ()) -> int:
     """Take in other machines' results, then make MLflow equal to every record of ``runs_dir``.
 
     Returns the exit code: 0, or 1 where records are damaged.
     """
+    if not sources and tracking_uri(runs_dir).startswith("sqlite:") and not runs_dir.exists():
+        raise UserError(f"{runs_dir} holds no runs; train some with `repro run demo`")
     leases, damaged = Leases(), 0
     say = partial(console.print, highlight=False, markup=False)
     for source in sources:

@@ -211,3 +211,15 @@ def test_a_check_that_breaks_is_told_and_is_a_problem(place: Place) -> None:
         yield
 
     assert one(broken_thing, place).what == "the check of broken thing broke: ZeroDivisionError: oh"
+
+
+def test_a_setting_that_is_wrong_is_one_problem_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REPRO_LEASE_SECONDS", "abc")
+    result = repro("doctor", "--runs-dir", tmp_path)
+    assert result.exit_code == 1
+    assert result.output.count("problem ") == 1
+    assert "not 'abc'" in result.output
+    assert "broke" not in result.output
+    assert result.output.endswith("1 problem\n")

@@ -19,13 +19,14 @@ def test_a_file_is_no_runs_directory(command: str, tmp_path: Path) -> None:
     assert in_the_way.read_text() == "mine"
 
 
-def test_no_runs_directory_is_told_and_none_is_made(tmp_path: Path) -> None:
-    message = error_of(repro("tables", "--runs-dir", tmp_path / "typo"))
+@pytest.mark.parametrize("command", ["tables", "sync"])
+def test_no_runs_directory_is_told_and_none_is_made(command: str, tmp_path: Path) -> None:
+    message = error_of(repro(command, "--runs-dir", tmp_path / "typo"))
     assert message == f"{tmp_path / 'typo'} holds no runs; train some with `repro run demo`"
     assert not (tmp_path / "typo").exists()
 
 
-@pytest.mark.parametrize("command", ["run demo", "sync"])
+@pytest.mark.parametrize("command", ["run demo"])
 def test_a_runs_directory_that_cannot_be_made_is_told(command: str, tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("mine")
