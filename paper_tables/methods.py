@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from repro.analysis.methods import Entry, Sources, methods_page
+from repro.analysis.formats import write_files
+from repro.analysis.methods import Entry, Sources, methods_files
 from repro.analysis.published import load_published
 from repro.data.sizes import NUM_CLASSES, NUM_IMAGES
-from repro.files import write_atomically
+from repro.files import make_directory, write_atomically
 from repro.grid import Choice, expand
 from repro.losses import METHODS
 from repro.models import num_params, shapes
@@ -34,14 +35,21 @@ def write(results: GridResults, out: Path) -> list[Path]:  # noqa: ARG001
 
 
 def write_page() -> Path:
-    write_atomically(PAGE, page())
+    """The page in the repository; its other forms as ``out/methods.{tex,html,csv}``."""
+    found = files()
+    write_atomically(PAGE, found.pop(".md"))
+    write_files(found, make_directory(FOLDER / "out") / PAGE.stem)
     return PAGE
 
 
 def page() -> str:
+    return files()[".md"]
+
+
+def files() -> dict[str, str]:
     measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     sources = Sources(papers=PAPERS, measured=measured, published=load_published(PUBLISHED))
-    return methods_page(entries(), PAIR, sources)
+    return methods_files(entries(), PAIR, sources)
 
 
 def entries() -> list[Entry]:

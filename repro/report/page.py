@@ -9,9 +9,9 @@ import pandas as pd
 from repro import paper
 from repro.analysis.accuracy import comparison_table
 from repro.analysis.claims import judge
+from repro.analysis.comparison import footnotes, places, wide
 from repro.analysis.evidence import Evidence
 from repro.analysis.published import load_published
-from repro.analysis.tables import footnotes, places, wide
 from repro.environment import ROOT
 from repro.report import claims as claim_pages
 from repro.report.html import element, items, paragraphs, picture, table, text
