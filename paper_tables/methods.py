@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from repro.analysis.formats import write_files
 from repro.analysis.methods import Entry, Sources, methods_files
 from repro.analysis.published import load_published
-from repro.data.sizes import NUM_CLASSES, NUM_IMAGES
+from repro.costs import training_labels, zeros
+from repro.data.sizes import NUM_CLASSES
 from repro.files import make_directory, write_atomically
 from repro.grid import Choice, expand
 from repro.losses import METHODS
@@ -56,7 +56,8 @@ def entries() -> list[Entry]:
     """A run a method, as the grid makes it, and its adapter on real shapes."""
     choice = Choice(trials=1, pairs=(PAIR,), methods=METHODS)
     runs = expand("cifar-same", PROFILES["paper"], choice)
-    teacher, labels = teacher_outputs(), training_labels()
+    labels = training_labels(DATASET)
+    teacher = zeros(shapes(PAIR.partition(":")[0], NUM_CLASSES[DATASET]))
     return [entry(run, teacher, labels) for run in runs if run.teacher]
 
 
@@ -71,22 +72,3 @@ def entry(run: Run, teacher: Outputs, labels: torch.Tensor) -> Entry:
         adapter_buffers=sum(buffer.numel() for buffer in adapter.buffers()),
         deployed_params=num_params(deployed(torch.nn.Identity(), adapter)),
     )
-
-
-def teacher_outputs() -> Outputs:
-    """Zeros in the shapes of the teacher's outputs for one image: sizes are all that counts."""
-    return zeros(shapes(PAIR.partition(":")[0], NUM_CLASSES[DATASET]))
-
-
-def zeros(value: Any) -> Any:
-    """Outputs, a tuple or a tensor with zeros in the place of its numbers."""
-    if isinstance(value, Outputs):
-        return Outputs(**{name: zeros(item) for name, item in vars(value).items()})
-    if isinstance(value, tuple):
-        return tuple(zeros(item) for item in value)
-    return None if value is None else torch.zeros(value.shape)
-
-
-def training_labels() -> torch.Tensor:
-    """As many of each class as CIFAR-100 has."""
-    return torch.arange(NUM_IMAGES[DATASET][0]) % NUM_CLASSES[DATASET]
