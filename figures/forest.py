@@ -59,15 +59,17 @@ def draw(part: str, table: pd.DataFrame, effect: float) -> Figure:
     names = list(dict.fromkeys(table["comparison"]))
     shown = list(islice(names, MOST))
     rows = list(dict.fromkeys(table["pair"]))
-    figure = page_figure(1.3 + 0.2 * len(rows))
+    figure = page_figure(1.6 + 0.2 * len(rows))
     axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for ax, name in zip(axes, shown, strict=True):
         forest_panel(ax, table[table["comparison"] == name], rows, effect)
         ax.set_title(name)
+        ax.set_xlabel("points of top-1")
     some = f"; {len(shown)} of {len(names)} comparisons" if len(shown) < len(names) else ""
-    figure.supxlabel("difference in test top-1 (points; mean of the last 10 epochs)", fontsize=8)
     figure.suptitle(
-        f"{part}: paired differences by pair, 95 % intervals (F1), trials in grey{some}\n"
-        f"diamonds: mean of these pairs (F2), new pairs (F3); dashed: D = {effect:g} points"
+        f"{part}: paired differences, mean of the last 10 epochs{some}\n"
+        "squares: a pair, 95 % interval (F1), in grey its trials; "
+        "diamonds: mean of these pairs (F2), new pairs (F3)\n"
+        f"dashed: the smallest effect of interest, D = {effect:g} points"
     )
     return figure

@@ -74,16 +74,18 @@ def draw(results: GridResults, matrices: Matrices, numbers: pd.DataFrame) -> Fig
     figure = page_figure(0.9 + 1.8 * len(FORMS))
     axes = figure.subplots(len(FORMS), columns, squeeze=False)
     class_axis = "class, by superclass" if results.superclass_of else "class"
+    last = list(FORMS)[-1]
     for row, (form, words) in zip(axes, FORMS.items(), strict=True):
         panels = matrices[form]
         vmax = float(np.quantile(np.stack(list(panels.values())), TOP))
         titled = {f"{m}\n{caption(numbers, form, m)}": panels[m] for m in panels}
-        correlation_heatmaps(list(row), titled, vmax, class_axis=class_axis)
+        correlation_heatmaps(list(row), titled, vmax, label="")
         for ax, method in zip(row, panels, strict=True):
             ax.title.set(fontsize=6.5 if columns < MOST_METHODS else 6, color=colour_of(method))
             ax.set_ylabel(f"{words}\n{class_axis}" if ax is row[0] else "", fontsize=7)
-            ax.set_xlabel(class_axis if row is axes[-1] else "", fontsize=7)
-            ax.tick_params(labelsize=6, labelleft=ax is row[0], labelbottom=ax in axes[-1])
+            ax.set_xlabel(class_axis if form == last else "", fontsize=7)
+            ax.tick_params(labelsize=6, labelleft=ax is row[0], labelbottom=form == last)
+            ax.locator_params(integer=True)
     return figure
 
 

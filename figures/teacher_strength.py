@@ -39,7 +39,6 @@ def draw(student: str, table: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     accuracy_by_teacher(left, table)
     accuracy_by_teacher(right, table, "teacher_params")
-    right.set_xscale("log")
     right.set_ylabel("")
     legend_below(figure, left)
     bands = f"bands: 95 % intervals over n trials (from {BAND_TRIALS} on)"

@@ -39,7 +39,10 @@ def correlation_heatmaps(
     figure = axes[0].figure
     if isinstance(figure, Figure):
         over = max(float(np.max(matrix)) for matrix in matrices.values()) > vmax
-        figure.colorbar(image, ax=list(axes), label=label, extend="max" if over else "neither")
+        bar = figure.colorbar(
+            image, ax=list(axes), label=label, extend="max" if over else "neither"
+        )
+        bar.ax.tick_params(labelsize=6)
     return axes
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from repro.analysis.palette import OTHER_COLOUR, TERM_COLOURS, colour_of, marker_of
 
@@ -14,7 +15,7 @@ BAND_TRIALS = 3  # an interval of two trials would fill the panel
 TeacherColumn = Literal["teacher_top1", "teacher_params"]
 TEACHER_LABELS = {
     "teacher_top1": "teacher's own test top-1 (%)",
-    "teacher_params": "teacher's parameters",
+    "teacher_params": "teacher's parameters (millions)",
 }
 AXIS_LABELS = {
     "test_top1": "test top-1 (%)",
@@ -86,6 +87,11 @@ def accuracy_by_teacher(
         ax.plot(x, mean, color=colour, marker=marker, label=f"{method} (n={counts(line['n'])})")
         half = np.where(line["n"] >= BAND_TRIALS, half, np.nan)
         ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+    if x_column == "teacher_params":
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(lambda millions, _: f"{millions / 1e6:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     _name_teachers(ax, table, x_column)
     ax.set_xlabel(TEACHER_LABELS[x_column])
     ax.set_ylabel("student's test top-1 (%)")

@@ -113,7 +113,7 @@ def test_accuracy_by_teacher_sorts_and_bands(ax):
     assert [text.get_text() for text in ax.texts] == ["b", "a"]
     other = plots.accuracy_by_teacher(Figure().subplots(), table, "teacher_params")
     assert other.lines[0].get_xdata().tolist() == [1e5, 2e5]
-    assert other.get_xlabel() == "teacher's parameters"
+    assert other.get_xlabel() == "teacher's parameters (millions)"
 
 
 def test_boundary_numbers(ax):
