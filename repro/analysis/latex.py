@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from repro.analysis.tables import NO_PLACES, Places, text_rows
+from repro.analysis.tables import MISSING, NO_PLACES, Places, text_rows
 
 BETWEEN = " | "  # of the parts of a cell
 MANY = 8  # columns; in a table with more, a spread or an interval stands below its number
@@ -60,6 +60,8 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _cell(text: str, form: str) -> str:
     """The first part in its form; further ones below it."""
     first, *others = (latex_escape(part) for part in text.split(BETWEEN))
+    while others and others[-1] == MISSING:
+        others.pop()  # each would take a line
     if not others:
         return form.format(first)
     lines = r" \\ ".join((form.format(first), *others))

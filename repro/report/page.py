@@ -84,8 +84,16 @@ def tables(results: GridResults) -> str:
         if not path.stem.startswith(OWN):
             parts.append(element("h3", text(f"{results.grid}: {words(path.stem)}")))
             parts.append(items(notes_of(path)))
-            parts.append(table(readable(path)))
+            parts.append(as_written(path) or table(readable(path)))
     return "".join(parts)
+
+
+def as_written(path: Path) -> str:
+    """The table of the page beside a CSV, which is made for reading; empty where there is none."""
+    page = path.with_suffix(".html")
+    text = page.read_text() if page.exists() else ""
+    start, end = text.find("<table>"), text.find("</table>")
+    return element("div", text[start:end] + "</table>", class_="scroll") if 0 <= start < end else ""
 
 
 def readable(path: Path) -> pd.DataFrame:

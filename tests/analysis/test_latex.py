@@ -32,6 +32,16 @@ def test_in_a_table_of_many_columns_the_spread_stands_below(columns, cell):
     assert rows_of(to_latex(frame, "t", ()))[1][0] == (cell or "1.00 / $\\pm$ 0.10 (5)")
 
 
+def test_what_is_missing_at_the_end_of_a_cell_takes_no_line():
+    frame = pd.DataFrame({"a": ["1.00 (5) | - | -", "- | 2.00 | -", "-"]})
+    assert [row[0] for row in rows_of(to_latex(frame, "t", ()))] == [
+        "a",
+        "1.00 (5)",
+        "- / 2.00",
+        "-",
+    ]
+
+
 def test_an_empty_table_is_a_table():
     assert rows_of(to_latex(pd.DataFrame({"a": [], "b": []}), "t", ())) == [["a", "b"]]
 
