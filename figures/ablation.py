@@ -5,13 +5,15 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from repro.analysis.ablation import DEFAULT, METRIC, WORDS, trials_of
 from repro.analysis.estimates import cell
-from repro.analysis.panels import difference_bars
+from repro.analysis.panels import EFFECT_COLOUR, difference_bars
 from repro.analysis.save import file_name, save_figure
+from repro.analysis.style import page_figure
+from repro.paper import EFFECTS
 from repro.results import GridResults
 
-DEFAULT, METRIC = "cmkd", "top1_last10"
-WORDS = {"top1_last10": "mean of the last 10 epochs"}
+EFFECT = EFFECTS["C5"].value
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
@@ -30,8 +32,7 @@ def differences(results: GridResults, pair: str) -> pd.DataFrame:
 
     Paired by trial; best first. Empty without CMKD or without anything beside it.
     """
-    own = results.table[(results.table["pair"] == pair) & (results.table["method"] != "teacher")]
-    trials = own.pivot_table(index="trial", columns="method", values=METRIC)
+    trials = trials_of(results.table, pair)
     if DEFAULT not in trials or len(trials.columns) < 2:
         return pd.DataFrame()
     rows = []
@@ -47,12 +48,13 @@ def differences(results: GridResults, pair: str) -> pd.DataFrame:
 
 
 def draw(pair: str, table: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(8.0, 0.26 * len(table) + 2.0), layout="constrained")
+    figure = page_figure(0.19 * len(table) + 1.5)
     ax = difference_bars(figure.subplots(), table)
-    ax.set_xlabel(f"test top-1 less that of {DEFAULT} (points;\n{WORDS[METRIC]})")
+    for side in (-1, 1):
+        ax.axvline(side * EFFECT, color=EFFECT_COLOUR, linewidth=0.8, linestyle="--")
+    ax.set_xlabel(f"test top-1 less that of {DEFAULT} (points;\n{WORDS})")
     figure.suptitle(
         f"{pair}: CMKD's variants and its neighbours\n"
-        "paired by trial, lines: 95 % intervals; beside a name its own top-1",
-        fontsize=10,
+        "paired by trial, lines: 95 % intervals (F1), dashed: ±D; beside a name its own top-1"
     )
     return figure

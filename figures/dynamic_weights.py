@@ -1,57 +1,115 @@
 """CMKD's weights over training, and how difficulty is spread over the training images."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from repro.analysis.palette import colour_of
 from repro.analysis.plots import weights_over_epochs
 from repro.analysis.save import file_name, save_figure
+from repro.analysis.style import page_figure
 from repro.results import GridResults
 from repro.spec import key
 
 TERMS = ("pearson", "spearman")
+METHOD = "cmkd"
+MOST = 5  # methods in a figure: CMKD and its variants that move their weights
+COLUMNS = ["key", "method", "epoch"]
+EPOCH_STYLES = ("-", "--", ":")  # of the first, the middle and the last epoch: they may coincide
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
-    """For every pair with a finished ``cmkd`` run: mean weights by epoch, and d's histogram."""
+    """For every pair with such runs: mean weights by epoch, and d's histogram at three epochs."""
     written = []
     for pair in results.pairs:
         weights, difficulty = measured(results, pair)
         if not len(weights):
             continue
-        figure = Figure(figsize=(9, 3.4), layout="constrained")
-        left, right = figure.subplots(1, 2)
         milestones = results.profile.optim(pair.partition(":")[2]).milestones
-        weights_over_epochs(left, weights, milestones)
-        left.set_ylim(0, 1)
-        for epoch, rows in difficulty.groupby("epoch"):
-            mean = rows.groupby("bin")["share"].mean()
-            right.step((mean.index + 0.5) / len(mean), mean, where="mid", label=f"epoch {epoch}")
-        right.set_xlabel("difficulty d of a training image")
-        right.set_ylabel("share of images a bin")
-        right.set_ylim(bottom=0)
-        right.legend(fontsize=8)
-        figure.suptitle(f"{pair}: CMKD's dynamic weights and difficulty, all trials")
+        figure = draw(weights, difficulty, milestones)
+        figure.suptitle(f"{pair}: weights and difficulty in training, all trials")
         data = pd.concat([weights, difficulty])
         stem = out / f"dynamic-weights-{file_name(pair)}"
         written += save_figure(figure, data, stem, results.marks)
     return written
 
 
+def draw(weights: pd.DataFrame, difficulty: pd.DataFrame, milestones: tuple[int, ...]) -> Figure:
+    """A row a method: its weights, and the histograms of its d."""
+    methods = list(dict.fromkeys(weights["method"]))
+    figure = page_figure(0.6 + 2.2 * len(methods))
+    for axes, method in zip(figure.subplots(len(methods), 2, squeeze=False), methods, strict=True):
+        left, right = axes
+        weights_over_epochs(left, weights[weights["method"] == method], milestones)
+        left.set_ylim(0, 1)
+        left.set_title(method, color=colour_of(method))
+        histograms(right, difficulty[difficulty["method"] == method], colour_of(method))
+    return figure
+
+
+def histograms(ax: Axes, difficulty: pd.DataFrame, colour: str) -> None:
+    """The share of training images by d, a line an epoch: the mean over trials."""
+    for style, (epoch, rows) in zip(EPOCH_STYLES, difficulty.groupby("epoch"), strict=False):
+        mean = rows.groupby("bin")["share"].mean()
+        label = f"epoch {epoch} (n={rows['key'].nunique()})"
+        edges = np.arange(len(mean) + 1) / len(mean)
+        ax.stairs(mean, edges, linestyle=style, label=label, color=colour, linewidth=1.4)
+    ax.set_title(uniform_words(difficulty))
+    ax.set_xlabel("difficulty d of a training image (0 easiest, 1 hardest)")
+    ax.set_ylabel("share of the images a bin")
+    ax.set_ylim(bottom=0)
+    ax.legend()
+
+
+def uniform_words(difficulty: pd.DataFrame) -> str:
+    """That nothing can be seen where d is a rank: it must not be taken for a finding."""
+    spread = difficulty.groupby(["key", "bin"])["share"].nunique()
+    if len(spread) and spread.max() == 1:
+        return "d is a rank within the batch: the same at every epoch"
+    return ""
+
+
 def measured(results: GridResults, pair: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Long: (key, term, epoch, weight), and (key, epoch, bin, share) where histograms exist."""
-    weights, difficulty = [], []
-    for run in results.students(pair):
-        if run.method != "cmkd":
-            continue
-        for entry in results.record(run).history():
-            base = {"key": key(run), "epoch": entry["epoch"]}
-            for term in TERMS:
-                weight = entry["metrics"][f"weight/{term}"]
-                weights.append(base | {"term": term, "weight": weight})
-            counts = np.array(entry.get("histograms", {}).get("difficulty", ()))
-            for i, share in enumerate(counts / max(counts.sum(), 1)):
-                difficulty.append(base | {"bin": i, "share": share})
-    return pd.DataFrame(weights), pd.DataFrame(difficulty, columns=["key", "epoch", "bin", "share"])
+    """Long: (key, method, epoch, term, weight) and, where there are histograms, (key, method,
+    epoch, bin, share), of the first ``MOST`` methods whose weights were logged."""
+    weights, difficulty = list[dict[str, object]](), list[dict[str, object]]()
+    for method in islice(moving(results, pair), MOST):
+        for run in results.students(pair):
+            if run.method != method:
+                continue
+            for entry in results.record(run).history():
+                base = {"key": key(run), "method": method, "epoch": entry["epoch"]}
+                weights += weight_rows(base, entry["metrics"])
+                counts = np.array(entry.get("histograms", {}).get("difficulty", ()))
+                shares = counts / max(counts.sum(), 1)
+                difficulty += [base | {"bin": i, "share": s} for i, s in enumerate(shares)]
+    return (
+        pd.DataFrame(weights, columns=[*COLUMNS, "term", "weight"]),
+        pd.DataFrame(difficulty, columns=[*COLUMNS, "bin", "share"]),
+    )
+
+
+def moving(results: GridResults, pair: str) -> list[str]:
+    """CMKD first, then its variants with another difficulty."""
+    variants = [name for name in results.first_trials(pair) if name.startswith(f"{METHOD}/")]
+    default = results.first_trials(pair).get(METHOD)
+    own = getattr(default.loss, "difficulty", None) if default else None
+    other = [
+        name
+        for name in variants
+        if getattr(results.first_trials(pair)[name].loss, "difficulty", own) != own
+    ]
+    return [METHOD, *other]
+
+
+def weight_rows(base: dict[str, object], metrics: dict[str, float]) -> list[dict[str, object]]:
+    names = {term: f"weight/{term}" for term in TERMS}
+    return [
+        base | {"term": term, "weight": metrics[name]}
+        for term, name in names.items()
+        if name in metrics
+    ]

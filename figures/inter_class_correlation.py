@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from repro.analysis.correlation import matrix_rows, superclass_order
 from repro.analysis.maps import correlation_heatmaps
 from repro.analysis.measured import matrices_of, relations_of
+from repro.analysis.palette import colour_of
 from repro.analysis.regions import unpacked
 from repro.analysis.save import file_name, save_figure, trials_shown
+from repro.analysis.style import page_figure
 from repro.analysis.tables import to_csv
 from repro.files import write_atomically
 from repro.results import GridResults
@@ -38,7 +40,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
         drawn = dict(islice(results.first_trials(pair).items(), MOST_METHODS))
         matrices, numbers = measure(results, results.students(pair), drawn)
         figure = draw(results, matrices, numbers)
-        figure.suptitle(title(pair, drawn, numbers["method"].nunique()), fontsize=10)
+        figure.suptitle(title(pair, drawn, numbers["method"].nunique()))
         stem = out / f"inter-class-correlation-{file_name(pair)}"
         written += save_figure(figure, numbers, stem, results.marks)
         path = stem.with_name(f"{stem.name}-matrices.csv")
@@ -69,25 +71,30 @@ def class_order(results: GridResults) -> np.ndarray:
 def draw(results: GridResults, matrices: Matrices, numbers: pd.DataFrame) -> Figure:
     """A row of panels a form, a column a method."""
     columns = len(matrices["raw"])
-    size = (max(2.6 * columns + 1.2, 6.5), 3.2 * len(FORMS) + 0.6)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = page_figure(0.9 + 1.8 * len(FORMS))
     axes = figure.subplots(len(FORMS), columns, squeeze=False)
     class_axis = "class, by superclass" if results.superclass_of else "class"
+    last = list(FORMS)[-1]
     for row, (form, words) in zip(axes, FORMS.items(), strict=True):
         panels = matrices[form]
         vmax = float(np.quantile(np.stack(list(panels.values())), TOP))
-        titled = {f"{m}: {words}\n{caption(numbers, form, m)}": panels[m] for m in panels}
-        correlation_heatmaps(list(row), titled, vmax, class_axis=class_axis)
-        for ax in row:
-            ax.title.set_fontsize(7)
+        titled = {f"{m}\n{caption(numbers, form, m)}": panels[m] for m in panels}
+        correlation_heatmaps(list(row), titled, vmax, label="")
+        for ax, method in zip(row, panels, strict=True):
+            ax.title.set(fontsize=6.5 if columns < MOST_METHODS else 6, color=colour_of(method))
+            ax.set_ylabel(f"{words}\n{class_axis}" if ax is row[0] else "", fontsize=7)
+            ax.set_xlabel(class_axis if form == last else "", fontsize=7)
+            ax.tick_params(labelsize=6, labelleft=ax is row[0], labelbottom=form == last)
+            ax.locator_params(integer=True)
     return figure
 
 
 def title(pair: str, drawn: dict[str, Run], methods: int) -> str:
     shown = trials_shown({method: run.trial for method, run in drawn.items()})
     lines = [
-        f"{pair}: |student - teacher|",
-        f"{shown} drawn; in words mean ± std over n trials",
+        f"{pair}: distance of inter-class relations, |student - teacher|",
+        f"{shown} drawn, one colour range a row; mean and largest off the diagonal,",
+        "Frobenius norm, each ± std over n trials",
     ]
     if methods > len(drawn):
         lines.append(f"the first {len(drawn)} of {methods} methods; the CSV has numbers of all")
@@ -98,11 +105,11 @@ def caption(numbers: pd.DataFrame, form: str, method: str) -> str:
     """The three numbers off one form's panel, each with its std over trials."""
     cell = numbers[(numbers["form"] == form) & (numbers["method"] == method)]
     mean, largest, norm = (spread(cell[name]) for name in ("mean", "max", "frobenius"))
-    return f"mean {mean}, max {largest}\nFrobenius {norm} (n={len(cell)})"
+    return f"mean {mean}\nmax {largest}\nFrob. {norm}\nn = {len(cell)}"
 
 
 def spread(values: pd.Series) -> str:
-    std = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
+    std = f" ± {values.std(ddof=1):.1g}" if len(values) > 1 else ""
     return f"{values.mean():.3g}{std}"
 
 

@@ -11,9 +11,12 @@ from repro.analysis.palette import colour_of
 from repro.analysis.panels import landscape_contours, loss_range
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import compared, titled
+from repro.analysis.style import page_figure, panel_grid
 from repro.data.sizes import images_of
 from repro.results import GridResults
 from repro.spec import key
+
+COLUMNS = 3
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
@@ -27,7 +30,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
             panels, min(images_of(results.profile.stream)[0], results.profile.landscape_images)
         )
         words = "training loss on two random directions of each network's own weights"
-        figure.suptitle(titled(results, runs, words), fontsize=10)
+        figure.suptitle(titled(results, runs, words))
         data = pd.concat(part.assign(network=name) for name, part in panels.items())
         stem = out / f"loss-landscape-{file_name(pair)}"
         written += save_figure(figure, data, stem, results.marks)
@@ -35,14 +38,14 @@ def write(results: GridResults, out: Path) -> list[Path]:
 
 
 def draw(panels: dict[str, pd.DataFrame], images: int) -> Figure:
-    figure = Figure(figsize=(2.9 * len(panels) + 1.2, 3.9), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure = page_figure(0.6 + 2.5 * -(-len(panels) // COLUMNS))
+    axes = panel_grid(figure, len(panels), COLUMNS)
     limits = loss_range(list(panels.values()))
     for ax, (name, rows) in zip(axes, panels.items(), strict=True):
         shown = landscape_contours(ax, rows, limits)
-        ax.set_title(f"{name}\n{caption(rows)}", fontsize=8, color=colour_of(name))
+        ax.set_title(f"{name}\n{caption(rows)}", color=colour_of(name))
     words = f"mean cross-entropy (nats)\nof {images} training images"
-    figure.colorbar(shown, ax=list(axes), label=words)
+    figure.colorbar(shown, ax=list(axes), label=words, shrink=0.8)
     return figure
 
 

@@ -6,10 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from repro.analysis.measured import ranks_of
-from repro.analysis.panels import legend_beside, rank_curves
+from repro.analysis.panels import rank_curves
 from repro.analysis.ranks import TOP
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import all_trials, methods_of
+from repro.analysis.style import legend_below, page_figure
 from repro.results import GridResults
 
 STATISTICS = {"spearman": "Spearman's ρ", "kendall": "Kendall's τ-b"}
@@ -32,19 +33,18 @@ def draw(results: GridResults, rows: pd.DataFrame) -> Figure:
     counts = [count for count in TOP if count < len(results.class_names)]
     scopes = {"": "all classes"} | {f"_top{n}": f"teacher's top {n}" for n in counts}
     labels = {str(method): caption(runs) for method, runs in rows.groupby("method", sort=False)}
-    figure = Figure(figsize=(3.6 * len(scopes) + 1.8, 6.8), layout="constrained")
+    figure = page_figure(6.0)
     axes = figure.subplots(len(STATISTICS), len(scopes), squeeze=False)
     for line, (statistic, words) in zip(axes, STATISTICS.items(), strict=True):
         for ax, (suffix, scope) in zip(line, scopes.items(), strict=True):
             rank_curves(ax, rows, statistic + suffix, labels)
-            ax.set_title(scope, fontsize=9)
-            ax.set_ylabel(f"{words} with the teacher")
-    legend_beside(figure, axes[0, 0])
+            ax.set_title(scope)
+            ax.set_ylabel(words)
+    legend_below(figure, axes[0, 0], title="mean ρ over all images and classes (n: trials)")
     figure.suptitle(
-        f"{rows['pair'].iloc[0]}: agreement on the classes' order by difficulty\n"
-        "points: means over trials; band: 95 % interval over trials (from 3 on)\n"
-        "legend: mean ρ over all images and classes",
-        fontsize=10,
+        f"{rows['pair'].iloc[0]}: agreement on the order of classes by difficulty of the image\n"
+        "student with teacher; points: means over trials, lines: fitted parabolas,\n"
+        "bands: 95 % intervals of the fit over trials (from 3 on)"
     )
     return figure
 

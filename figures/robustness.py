@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from repro.analysis.corruption import CLEAN, CORRUPTIONS, mean_corrupted
 from repro.analysis.measured import attack_of, corruption_of
 from repro.analysis.measuring import LABELS
-from repro.analysis.panels import interval_points, legend_beside, trial_curves
+from repro.analysis.panels import interval_points, trial_curves
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import all_trials, methods_of
+from repro.analysis.style import legend_below, page_figure, panel_grid
 from repro.results import GridResults
 
 
@@ -32,8 +33,8 @@ def write(results: GridResults, out: Path) -> list[Path]:
 
 def draw(pair: str, corrupted: pd.DataFrame, attacked: pd.DataFrame) -> Figure:
     """A panel a corruption, then the attack, then the mean over all corruptions."""
-    figure = Figure(figsize=(16, 6.6), layout="constrained")
-    axes = list(figure.subplots(2, 4).flat)
+    figure = page_figure(7.4)
+    axes = panel_grid(figure, len(CORRUPTIONS) + 2, 3)
     means = mean_corrupted(corrupted, list(LABELS))
     labels = {str(method): caption(runs) for method, runs in means.groupby("method", sort=False)}
     for ax, name in zip(axes, CORRUPTIONS, strict=False):
@@ -41,17 +42,17 @@ def draw(pair: str, corrupted: pd.DataFrame, attacked: pd.DataFrame) -> Figure:
     trial_curves(axes[-2], attacked, "radius", "top1", labels)
     axes[-2].set_xticks(sorted(attacked["radius"].unique()))
     axes[-2].set_xlabel("radius of the attack (of 255, L∞)")
-    axes[-2].set_title("PGD attack", fontsize=9)
+    axes[-2].set_title("PGD attack")
     interval_points(axes[-1], means, "corrupted")
-    axes[-1].set_title("mean over corruptions and severities", fontsize=9)
+    axes[-1].set_title("mean over all corruptions")
     for ax in axes:
         ax.set_ylabel("test top-1 (%)")
-    legend_beside(figure, axes[0])
+    words = "mean over corruptions and severities, drop from clean (points; n: trials)"
+    legend_below(figure, axes[0], title=words)
     figure.suptitle(
-        f"{pair}: corrupted images, the same {corrupted['images'].iloc[0]} for every network; "
-        "trials thin, their mean thick\n"
-        "legend: mean over corruptions and severities, drop from clean; last panel: 95 % interval",
-        fontsize=10,
+        f"{pair}: corrupted images, the same {corrupted['images'].iloc[0]} for every network, and "
+        f"attacks on {attacked['images'].iloc[0]}\n"
+        "trials thin, their mean thick; last panel: 95 % intervals over trials (from 3 on)"
     )
     return figure
 
@@ -61,9 +62,9 @@ def corruption_panel(ax: Axes, rows: pd.DataFrame, name: str, labels: dict[str, 
     trial_curves(ax, rows[rows["corruption"].isin([CLEAN[0], name])], "severity", "top1", labels)
     strengths = CORRUPTIONS[name]
     ticks = ["clean", *(f"{value:g}" for value in strengths.values)]
-    ax.set_xticks(range(len(ticks)), ticks, fontsize=8)
-    ax.set_xlabel(f"severity ({strengths.unit})")
-    ax.set_title(name, fontsize=9)
+    ax.set_xticks(range(len(ticks)), ticks)
+    ax.set_xlabel(strengths.unit)
+    ax.set_title(name)
 
 
 def caption(runs: pd.DataFrame) -> str:

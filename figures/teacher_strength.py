@@ -2,24 +2,45 @@
 
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from repro.analysis.accuracy import by_teacher
-from repro.analysis.plots import accuracy_by_teacher
+from repro.analysis.plots import BAND_TRIALS, accuracy_by_teacher
 from repro.analysis.save import save_figure
+from repro.analysis.style import legend_below, page_figure
+from repro.costs import sizes_of
 from repro.results import GridResults
+
+METRIC = "top1_last10"
+WORDS = "means of the last 10 epochs"
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
     """One figure for each student that has at least two finished teachers."""
     written = []
+    parameters = {
+        run.network: sizes_of(run).parameters for run in results.runs if run.method == "teacher"
+    }
     for student in dict.fromkeys(pair.partition(":")[2] for pair in results.pairs):
-        table = by_teacher(results.table, student)
+        table = by_teacher(results.table, student, METRIC)
+        table = table[~table["method"].str.contains("/")]  # the ablation's variants
         if table["teacher_top1"].nunique() < 2:
             continue
-        figure = Figure(figsize=(5, 3.8), layout="constrained")
-        ax = accuracy_by_teacher(figure.subplots(), table)
-        ax.set_title(f"{student} under stronger teachers", fontsize=10)
+        table.insert(2, "teacher_params", table["teacher"].map(parameters))
         stem = out / f"teacher-strength-{student}"
-        written += save_figure(figure, table, stem, results.marks)
+        written += save_figure(draw(student, table), table, stem, results.marks)
     return written
+
+
+def draw(student: str, table: pd.DataFrame) -> Figure:
+    """Against the teacher's top-1, and against its size."""
+    figure = page_figure(3.4)
+    left, right = figure.subplots(1, 2, sharey=True)
+    accuracy_by_teacher(left, table)
+    accuracy_by_teacher(right, table, "teacher_params")
+    right.set_ylabel("")
+    legend_below(figure, left)
+    bands = f"bands: 95 % intervals over n trials (from {BAND_TRIALS} on)"
+    figure.suptitle(f"{student} under stronger teachers, {WORDS}\n{bands}")
+    return figure

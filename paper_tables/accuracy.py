@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from repro.analysis.accuracy import comparison_table
+from repro.analysis.comparison import comparison_files
+from repro.analysis.formats import write_files
 from repro.analysis.published import load_published
-from repro.analysis.tables import comparison_files
-from repro.files import write_atomically
 from repro.results import GridResults
 
 PUBLISHED = Path(__file__).parent / "published.csv"
@@ -20,7 +20,7 @@ TITLES = {
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
-    """``accuracy.{md,tex,csv}``; a union of grids has a table a part."""
+    """``accuracy.{md,tex,html,csv}``; a union of grids has a table a part."""
     written = []
     for part, pairs in results.parts.items():
         table = comparison_table(
@@ -31,8 +31,6 @@ def write(results: GridResults, out: Path) -> list[Path]:
             dataset=results.profile.stream.dataset,
         )
         name = "accuracy" if len(results.parts) == 1 else f"accuracy-{part}"
-        for suffix, text in comparison_files(table, TITLES[part], results.marks).items():
-            path = out / f"{name}{suffix}"
-            write_atomically(path, text)
-            written.append(path)
+        files = comparison_files(table, TITLES[part], results.marks)
+        written += write_files(files, out / name)
     return written

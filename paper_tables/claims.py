@@ -5,16 +5,13 @@ from pathlib import Path
 from repro.analysis.claim_table import claim_files
 from repro.analysis.claims import judge
 from repro.analysis.evidence import Evidence
-from repro.files import write_atomically
+from repro.analysis.formats import write_files
 from repro.results import GridResults
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
-    """``claims.{md,tex,csv}``; what another grid decides is "not run" here."""
+    """``claims.{md,tex,html,csv}``; what another grid decides is "not run" here."""
     evidence = Evidence((results,))
     claims = judge(evidence)
     files = claim_files(claims, results.profile.name, evidence.marks, evidence.failed)
-    written = [out / f"claims{suffix}" for suffix in files]
-    for path, text in zip(written, files.values(), strict=True):
-        write_atomically(path, text)
-    return written
+    return write_files(files, out / "claims")

@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from repro.analysis.methods import Entry, Sources, methods_page
+from repro.analysis.formats import write_files
+from repro.analysis.methods import Entry, Sources, methods_files
 from repro.analysis.published import load_published
-from repro.data.sizes import NUM_CLASSES, NUM_IMAGES
-from repro.files import write_atomically
+from repro.costs import training_labels, zeros
+from repro.data.sizes import NUM_CLASSES
+from repro.files import make_directory, write_atomically
 from repro.grid import Choice, expand
 from repro.losses import METHODS
 from repro.models import num_params, shapes
@@ -34,21 +35,29 @@ def write(results: GridResults, out: Path) -> list[Path]:  # noqa: ARG001
 
 
 def write_page() -> Path:
-    write_atomically(PAGE, page())
+    """The page in the repository; its other forms as ``out/methods.{tex,html,csv}``."""
+    found = files()
+    write_atomically(PAGE, found.pop(".md"))
+    write_files(found, make_directory(FOLDER / "out") / PAGE.stem)
     return PAGE
 
 
 def page() -> str:
+    return files()[".md"]
+
+
+def files() -> dict[str, str]:
     measured = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     sources = Sources(papers=PAPERS, measured=measured, published=load_published(PUBLISHED))
-    return methods_page(entries(), PAIR, sources)
+    return methods_files(entries(), PAIR, sources)
 
 
 def entries() -> list[Entry]:
     """A run a method, as the grid makes it, and its adapter on real shapes."""
     choice = Choice(trials=1, pairs=(PAIR,), methods=METHODS)
     runs = expand("cifar-same", PROFILES["paper"], choice)
-    teacher, labels = teacher_outputs(), training_labels()
+    labels = training_labels(DATASET)
+    teacher = zeros(shapes(PAIR.partition(":")[0], NUM_CLASSES[DATASET]))
     return [entry(run, teacher, labels) for run in runs if run.teacher]
 
 
@@ -63,22 +72,3 @@ def entry(run: Run, teacher: Outputs, labels: torch.Tensor) -> Entry:
         adapter_buffers=sum(buffer.numel() for buffer in adapter.buffers()),
         deployed_params=num_params(deployed(torch.nn.Identity(), adapter)),
     )
-
-
-def teacher_outputs() -> Outputs:
-    """Zeros in the shapes of the teacher's outputs for one image: sizes are all that counts."""
-    return zeros(shapes(PAIR.partition(":")[0], NUM_CLASSES[DATASET]))
-
-
-def zeros(value: Any) -> Any:
-    """Outputs, a tuple or a tensor with zeros in the place of its numbers."""
-    if isinstance(value, Outputs):
-        return Outputs(**{name: zeros(item) for name, item in vars(value).items()})
-    if isinstance(value, tuple):
-        return tuple(zeros(item) for item in value)
-    return None if value is None else torch.zeros(value.shape)
-
-
-def training_labels() -> torch.Tensor:
-    """As many of each class as CIFAR-100 has."""
-    return torch.arange(NUM_IMAGES[DATASET][0]) % NUM_CLASSES[DATASET]

@@ -24,7 +24,7 @@ def run_tags(run: Run) -> dict[str, str]:
 def history_entry(
     report: EpochReport, k: str, seconds: float, *, epochs: int, macs_per_second: float
 ) -> dict[str, Any]:
-    """A line of history.jsonl; histograms only at the first, middle and last of the epochs.
+    """A line of history.jsonl; histograms only at the first and last epoch and at ``late_epoch``.
 
     ``seconds`` is the whole cohort's time; ``students`` says how many shared it.
     """
@@ -37,9 +37,14 @@ def history_entry(
         "macs_per_second": round(macs_per_second),
         "metrics": {name: v for name, v in metrics.items() if not isinstance(v, list)},
     }
-    if report.epoch in (0, epochs // 2, epochs - 1):
+    if report.epoch in (0, late_epoch(epochs), epochs - 1):
         entry["histograms"] = {name: v for name, v in metrics.items() if isinstance(v, list)}
     return entry
+
+
+def late_epoch(epochs: int) -> int:
+    """The 150th of 240, the last before the paper's learning rate drops, or its like."""
+    return max(round(epochs * 150 / 240) - 1, 0)
 
 
 def final_metrics(history: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:

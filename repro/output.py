@@ -102,10 +102,13 @@ def figures(
     imported: Sequence[str] = (),
 ) -> None:
     """Run every script of figures/."""
+    from repro.analysis.style import house_style  # matplotlib takes half a second to import
+
     os.environ.setdefault("MPLBACKEND", "Agg")
     keep_freed_memory()
     for results in finished_grids(grid, profile, runs_dir, imported):
-        _run_scripts(console, ROOT / "figures", results)
+        with house_style():
+            _run_scripts(console, ROOT / "figures", results)
 
 
 def finished_grids(

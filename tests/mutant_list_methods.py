@@ -234,8 +234,8 @@ METHODS = (
     Mutant(
         "plug-in: the gain is turned round",
         "repro/analysis/plug_in.py",
-        "cell(trials, (both, method))",
-        "cell(trials, (method, both))",
+        'cell(trials, (f"{m}+{plug}", m))',
+        'cell(trials, (m, f"{m}+{plug}"))',
         "tests/analysis/test_plug_in.py",
     ),
 )

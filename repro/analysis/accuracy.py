@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from repro.analysis.estimates import cell
 from repro.analysis.published import published_for
+from repro.analysis.standing import standing
 from repro.analysis.statistics import (
     PublishedDifference,
     hull,
@@ -120,9 +120,7 @@ def _places(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> dict[st
     runs = pd.concat([results.iloc[:0], *(cell_runs(results, pair, m) for m in methods)])
     students = runs[runs["method"] != "teacher"].drop_duplicates(["key", "method"])
     trials = students.pivot_table(index="trial", columns="method", values="top1_last10")
-    ordered = list(trials.mean().sort_values(ascending=False, kind="stable").index)
-    steps = zip(("best", "second"), ordered, ordered[1:], strict=False)
-    return {first: place for place, first, next_ in steps if cell(trials, (first, next_)).low > 0}
+    return standing(trials)
 
 
 def _against_published(

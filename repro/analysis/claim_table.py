@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from repro.analysis.estimates import Estimate
+from repro.analysis.formats import table_files
 from repro.analysis.judged import Judged, Part, detectable_words
 from repro.analysis.planning import detectable
-from repro.analysis.tables import MISSING, to_csv, to_latex, to_markdown
+from repro.analysis.tables import MISSING
 from repro.analysis.verdict import Verdict
 
 LEGEND = (
@@ -129,11 +130,6 @@ def flags(claims: Iterable[Judged], failed: Sequence[str] = ()) -> list[str]:
 def claim_files(
     claims: Sequence[Judged], profile: str, marks: Sequence[str], failed: Sequence[str] = ()
 ) -> dict[str, str]:
-    """By file suffix: ``.md`` and ``.tex`` a line a claim, ``.csv`` all numbers."""
-    table, title = short(claims), "The paper's claims"
+    """By file suffix: a line a claim to read, ``.csv`` all numbers."""
     lines = (*marks, *flags(claims, failed), *LEGEND)
-    return {
-        ".md": to_markdown(table, title, lines),
-        ".tex": to_latex(table, title, lines),
-        ".csv": to_csv(long(claims, profile), lines),
-    }
+    return table_files(short(claims), long(claims, profile), "The paper's claims", lines=lines)

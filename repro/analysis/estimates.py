@@ -91,6 +91,11 @@ class Estimate:
         return float(low), float(high)
 
     @property
+    def negated(self) -> "Estimate":
+        """Second less first."""
+        return replace(self, estimate=-self.estimate)
+
+    @property
     def statistic(self) -> Statistic:
         return Statistic(np.asarray(self.estimate), np.asarray(self.standard_error), self.df)
 

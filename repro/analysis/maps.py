@@ -39,7 +39,10 @@ def correlation_heatmaps(
     figure = axes[0].figure
     if isinstance(figure, Figure):
         over = max(float(np.max(matrix)) for matrix in matrices.values()) > vmax
-        figure.colorbar(image, ax=list(axes), label=label, extend="max" if over else "neither")
+        bar = figure.colorbar(
+            image, ax=list(axes), label=label, extend="max" if over else "neither"
+        )
+        bar.ax.tick_params(labelsize=6)
     return axes
 
 
@@ -52,19 +55,30 @@ def decision_regions(
     this panel's own. The rest is grey.
     """
     shown = tuple(classes) or region_classes([picture])
-    colours = dict(zip(shown, REGION_COLOURS, strict=False))
+    colours = region_colours(shown)
     rgb = np.full((*picture.predicted.shape, 3), to_rgb(OTHER_COLOUR))
     for c, colour in colours.items():
         rgb[picture.predicted == c] = to_rgb(colour)
     drawn = 1 - _strength(picture)[..., None] * (1 - rgb)
     ax.imshow(drawn, origin="lower", extent=picture.extent, interpolation="nearest")
     _mark_anchors(ax, picture, [class_names[c] for c in picture.labels])
-    patches = [Patch(color=colour, label=class_names[c]) for c, colour in colours.items()]
-    rest = [Patch(color=OTHER_COLOUR, label="other")]
-    ax.legend(handles=patches + rest, fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    ax.set_xlabel("α (normalised input units)")
-    ax.set_ylabel("β (normalised input units)")
+    ax.set_xlabel("α (normalised units)")
+    ax.set_ylabel("β (normalised units)")
     return ax
+
+
+def region_colours(classes: Sequence[int]) -> dict[int, str]:
+    return dict(zip(classes, REGION_COLOURS, strict=False))
+
+
+def region_legend(
+    classes: Sequence[int], class_names: Sequence[str]
+) -> tuple[list[Patch], list[str]]:
+    """Handles and labels of the classes that have a colour, and of the rest."""
+    colours = region_colours(classes)
+    patches = [Patch(color=colour) for colour in colours.values()]
+    names = [class_names[c] for c in colours]
+    return [*patches, Patch(color=OTHER_COLOUR)], [*names, "other"]
 
 
 def _strength(picture: Picture) -> NDArray[np.float64]:
@@ -76,7 +90,7 @@ def _strength(picture: Picture) -> NDArray[np.float64]:
 
 def _mark_anchors(ax: Axes, picture: Picture, names: Sequence[str]) -> None:
     x, y = picture.anchors.T
-    ax.scatter(x, y, s=40, c="white", edgecolors="black", zorder=3)
+    ax.scatter(x, y, s=16, c="white", edgecolors="black", linewidths=0.7, zorder=3)
     for i, name in enumerate(names):
-        where, offset = (x[i], y[i]), -12 if y[i] > 0 else 6  # the third image is near the top
-        ax.annotate(name, where, (0, offset), textcoords="offset points", ha="center", fontsize=7)
+        where, offset = (x[i], y[i]), -9 if y[i] > 0 else 4  # the third image is near the top
+        ax.annotate(name, where, (0, offset), textcoords="offset points", ha="center", fontsize=6)

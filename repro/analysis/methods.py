@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from repro.analysis.formats import table_files
 from repro.analysis.published import published_for
-from repro.analysis.tables import MISSING, to_markdown
+from repro.analysis.tables import MISSING
 from repro.losses import Loss
 from repro.losses.protocol import second_view, uses_features, uses_teacher
 from repro.paper_methods import Method
@@ -42,8 +43,13 @@ class Sources:
 
 def methods_page(entries: Sequence[Entry], pair: str, sources: Sources) -> str:
     """Markdown, a row a method; what is not known is "-"."""
-    rows = pd.DataFrame([row(entry, pair, sources) for entry in entries])
-    return to_markdown(rows.set_index("method"), TITLE, notes(pair, sources.measured))
+    return methods_files(entries, pair, sources)[".md"]
+
+
+def methods_files(entries: Sequence[Entry], pair: str, sources: Sources) -> dict[str, str]:
+    """The page by file suffix."""
+    rows = pd.DataFrame([row(entry, pair, sources) for entry in entries]).set_index("method")
+    return table_files(rows, rows, TITLE, lines=notes(pair, sources.measured))
 
 
 def row(entry: Entry, pair: str, sources: Sources) -> dict[str, str]:

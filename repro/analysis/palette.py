@@ -6,9 +6,12 @@ differ by marker.
 """
 
 import hashlib
+from textwrap import wrap
 
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+
+from repro.analysis.style import reserve_below
 
 METHOD_COLOURS = {
     "teacher": "#000000",
@@ -47,6 +50,9 @@ TERM_COLOURS = {"pearson": "#0072B2", "spearman": "#D55E00"}
 MARKERS = "osD^vP*X<>ph"
 MARK_ID = "profile-mark"
 MARK_COLOUR = "#B00020"
+MARK_SIZE = 7  # points
+MARK_LETTERS = 17  # of that size an inch, at least
+MARK_LINE, MARK_ROOM = 0.13, 0.13  # inches: a line, and around all of them
 
 
 def colour_of(method: str) -> str:
@@ -75,16 +81,20 @@ def tint(colour: str, strength: float) -> str:
 
 
 def mark_profile(figure: Figure, text: str) -> None:
-    """Stamp e.g. "profile: quick, not the paper's protocol" below the panels; nothing for "".
+    """Stamp e.g. "profile: quick, not the paper's protocol" below everything; nothing for "".
 
-    It takes the place of the figure's common x label, for which layouts make room; a figure without
-    a layout gets the constrained one.
+    A strip as high as its text is kept free for it; a figure without a layout gets the constrained
+    one.
     """
     if not text:
         return
     if figure.get_layout_engine() is None:
         figure.set_layout_engine("constrained")
-    mark = figure.supxlabel(text, x=0.99, ha="right", fontsize=8, color=MARK_COLOUR)
+    width = float(figure.get_size_inches()[0])
+    lines = wrap(text, int(MARK_LETTERS * width))
+    strip = reserve_below(figure, MARK_LINE * len(lines) + MARK_ROOM)
+    mark = figure.text(1 - 0.1 / width, strip / 2, "\n".join(lines), ha="right", va="center")
+    mark.set(fontsize=MARK_SIZE, color=MARK_COLOUR)
     mark.set_bbox({"boxstyle": "round", "facecolor": "white", "edgecolor": MARK_COLOUR})
     mark.set_gid(MARK_ID)
 

@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from repro.analysis.palette import OTHER_COLOUR, REGION_COLOURS, colour_of, marker_of
+from repro.analysis.plots import BAND_TRIALS
 from repro.analysis.ranks import fitted_band
 from repro.analysis.statistics import t_interval
 
+EFFECT_COLOUR = "#D55E00"  # of the smallest effect of interest
 CLASS_COLOURS = (*REGION_COLOURS, "#000000", "#882255", "#8C8C8C")
 CLASS_MARKERS = "osD^vP*X<>"
-BAND_TRIALS = 3
 CONTOURS = 12  # levels of a landscape, evenly spaced in log loss
 
 
@@ -77,14 +77,9 @@ def _fit_to(ax: Axes, values: pd.Series) -> None:
         ax.set_ylim(low - room, high + room)
 
 
-def legend_beside(figure: Figure, ax: Axes) -> None:
-    """One legend for panels that all show the same: that of ``ax``, to the right of them all."""
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
-
-
 def interval_points(ax: Axes, values: pd.DataFrame, column: str) -> Axes:
-    """A method a point: the mean over trials with its 95 % t interval, and the trials as dots.
+    """A method a point: the mean over trials, and the trials as dots; from ``BAND_TRIALS`` on the
+    95 % t interval.
 
     ``values``: a row a trial, with method and ``column``.
     """
@@ -94,9 +89,10 @@ def interval_points(ax: Axes, values: pd.DataFrame, column: str) -> Axes:
         mean, low, high = t_interval(trials)
         colour = colour_of(method)
         ax.plot([place] * len(trials), trials, ".", color=colour, alpha=0.5, markersize=4)
-        spread = None if np.isnan(low) else [[mean - low], [high - mean]]
-        ax.errorbar([place], [mean], spread, color=colour, fmt=marker_of(method), capsize=4)
-    ax.set_xticks(range(len(methods)), methods, rotation=45, ha="right", fontsize=7)
+        known = len(trials) >= BAND_TRIALS and not np.isnan(low)
+        spread = [[mean - low], [high - mean]] if known else None
+        ax.errorbar([place], [mean], spread, color=colour, fmt=marker_of(method))
+    ax.set_xticks(range(len(methods)), methods, rotation=45, ha="right")
     ax.grid(axis="y", alpha=0.25)
     return ax
 
@@ -114,8 +110,32 @@ def difference_bars(ax: Axes, table: pd.DataFrame) -> Axes:
             ax.plot([row["low"], row["high"]], [place] * 2, color="black", linewidth=1.0)
     ax.axvline(0, color=OTHER_COLOUR, linewidth=1.0)
     names = [f"{m}  {label}" for m, label in zip(table["method"], table["label"], strict=True)]
-    ax.set_yticks(places, names, fontsize=8)
+    ax.set_yticks(places, names)
     ax.margins(y=0.01)
+    ax.grid(axis="x", alpha=0.25)
+    return ax
+
+
+def forest_panel(ax: Axes, table: pd.DataFrame, rows: Sequence[str], effect: float) -> Axes:
+    """A comparison's differences, a row a pair, from the top; rules over pairs as diamonds.
+
+    ``table``: of one comparison, as from ``forest.forest_table``; ``rows``: the names of all rows,
+    shared by panels side by side. Zero and ``effect`` are marked; at the right edge the trials.
+    """
+    for row in table.to_dict("records"):
+        place, single = -rows.index(row["pair"]), row["rule"] == "F1"
+        colour = OTHER_COLOUR if single else "black"
+        if np.isfinite([row["low95"], row["high95"]]).all():
+            ax.plot([row["low95"], row["high95"]], [place] * 2, color=colour, linewidth=1.2)
+        (point,) = ax.plot(row["difference"], place, color="black", linestyle="")
+        point.set(marker="s" if single else "D", markersize=3.5 if single else 5)
+        where = (1.0, place)
+        n = ax.annotate(f"{row['paired_trials']} ", where, xycoords=("axes fraction", "data"))
+        n.set(ha="right", va="bottom", fontsize=6, color=OTHER_COLOUR)
+    ax.axvline(0, color=OTHER_COLOUR, linewidth=0.8)
+    ax.axvline(effect, color=EFFECT_COLOUR, linewidth=0.8, linestyle="--")
+    ax.set_yticks([-i for i in range(len(rows))], rows)
+    ax.set_ylim(-len(rows) + 0.4, 0.7)
     ax.grid(axis="x", alpha=0.25)
     return ax
 

@@ -1,16 +1,22 @@
 """Accuracy, curves and boundary numbers: each function draws data on an ``Axes`` and returns it."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from repro.analysis.palette import OTHER_COLOUR, TERM_COLOURS, colour_of, marker_of
 
+BAND_TRIALS = 3  # an interval of two trials would fill the panel
+TeacherColumn = Literal["teacher_top1", "teacher_params"]
+TEACHER_LABELS = {
+    "teacher_top1": "teacher's own test top-1 (%)",
+    "teacher_params": "teacher's parameters (millions)",
+}
 AXIS_LABELS = {
     "test_top1": "test top-1 (%)",
     "test_loss": "test loss (nats)",
@@ -20,8 +26,6 @@ AXIS_LABELS = {
     "agreement": "agreement with the teacher (share)",
     "margin": "margin, at most |x2 - x1|\n(normalised input units)",
 }
-MOST_WITHIN = 12  # entries of a legend within a panel of 3.6 inches
-LEGEND_ROWS, LEGEND_INCHES = 20, 2.2  # of a legend beside the panels: rows and width a column
 
 
 def training_curves(
@@ -38,23 +42,6 @@ def training_curves(
     return _finish(ax, "epoch", AXIS_LABELS.get(column, column))
 
 
-def one_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Panels with the same curves need one: in the first, or beside all if it would cover them."""
-    handles, labels = axes[0].get_legend_handles_labels()
-    beside = len(labels) > MOST_WITHIN
-    for ax in axes if beside else axes[1:]:
-        legend = ax.get_legend()
-        if legend:
-            legend.remove()
-    if not beside:
-        return
-    columns = math.ceil(len(labels) / LEGEND_ROWS)
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width + LEGEND_INCHES * columns, height)
-    legend = figure.legend(handles, labels, loc="outside right upper", ncols=columns, fontsize=7)
-    legend.set_frame_on(False)
-
-
 def weights_over_epochs(ax: Axes, weights: pd.DataFrame, milestones: Iterable[int] = ()) -> Axes:
     """The mean weight of each term by epoch: runs thin, their mean thick.
 
@@ -62,6 +49,8 @@ def weights_over_epochs(ax: Axes, weights: pd.DataFrame, milestones: Iterable[in
     """
     for term, runs in weights.groupby("term", sort=False):
         _curves(ax, runs, "weight", str(term), TERM_COLOURS.get(str(term), colour_of(str(term))))
+    for line in ax.lines[1:]:  # two weights of one half each lie on each other
+        line.set_linestyle("--")
     _mark_milestones(ax, milestones)
     return _finish(ax, "epoch", "mean weight of the term")
 
@@ -83,18 +72,46 @@ def _mark_milestones(ax: Axes, milestones: Iterable[int]) -> None:
         ax.axvline(epoch, color=OTHER_COLOUR, linestyle=":", linewidth=1.0, label=label)
 
 
-def accuracy_by_teacher(ax: Axes, table: pd.DataFrame) -> Axes:
-    """Student top-1 against the teacher's own, one line a method, band = 95 % interval.
+def accuracy_by_teacher(
+    ax: Axes, table: pd.DataFrame, x_column: TeacherColumn = "teacher_top1"
+) -> Axes:
+    """Student top-1 against its teacher, one line a method; band = 95 % interval over trials, from
+    ``BAND_TRIALS`` on.
 
-    ``table``: as from ``accuracy.by_teacher``, with method, teacher_top1, mean, ci95.
+    ``table``: as from ``accuracy.by_teacher``, with teacher, method, ``x_column``, mean, ci95, n.
     """
     for method, rows in table.groupby("method", sort=False):
-        line = rows.sort_values("teacher_top1")
-        x, mean, half = (line[c].to_numpy(float) for c in ("teacher_top1", "mean", "ci95"))
+        line = rows.sort_values(x_column)
+        x, mean, half = (line[c].to_numpy(float) for c in (x_column, "mean", "ci95"))
         colour, marker = colour_of(str(method)), marker_of(str(method))
-        ax.plot(x, mean, color=colour, marker=marker, markersize=5, label=str(method))
+        ax.plot(x, mean, color=colour, marker=marker, label=f"{method} (n={counts(line['n'])})")
+        half = np.where(line["n"] >= BAND_TRIALS, half, np.nan)
         ax.fill_between(x, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
-    return _finish(ax, "teacher's own test top-1 (%)", "student's test top-1 (%)")
+    if x_column == "teacher_params":
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(lambda millions, _: f"{millions / 1e6:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    _name_teachers(ax, table, x_column)
+    ax.set_xlabel(TEACHER_LABELS[x_column])
+    ax.set_ylabel("student's test top-1 (%)")
+    ax.grid(alpha=0.25)
+    return ax
+
+
+def _name_teachers(ax: Axes, table: pd.DataFrame, x_column: str) -> None:
+    """Along the lower edge, at their places."""
+    for row in table.drop_duplicates("teacher").to_dict("records"):
+        where = (row[x_column], 0.02)
+        name = ax.annotate(row["teacher"], where, xycoords=("data", "axes fraction"))
+        name.set(rotation=90, fontsize=6, ha="center", va="bottom", color=OTHER_COLOUR)
+    ax.margins(y=0.25)
+
+
+def counts(trials: pd.Series) -> str:
+    """ "5", or "3 to 5" where cells differ."""
+    low, high = int(trials.min()), int(trials.max())
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def boundary_numbers(ax: Axes, summary: pd.DataFrame, number: str) -> Axes:
@@ -108,11 +125,11 @@ def boundary_numbers(ax: Axes, summary: pd.DataFrame, number: str) -> Axes:
     for place, row in enumerate(rows.to_dict("records")):
         spread = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
         colour, marker = colour_of(row["name"]), marker_of(row["name"])
-        ax.errorbar([place], [row["mean"]], spread, color=colour, fmt=marker, capsize=4)
+        ax.errorbar([place], [row["mean"]], spread, color=colour, fmt=marker)
         if pd.notna(row["censored"]):
             _write_above(ax, place, row["high"], f"{row['censored']:.0%}")
     if rows["censored"].notna().any():
-        ax.set_title("above: share of planes with no change up to x2", fontsize=8)
+        ax.set_title("above: share of planes without a change up to x2")
         ax.margins(y=0.15)
     ax.set_xticks(range(len(rows)), list(rows["name"]), rotation=30, ha="right")
     ax.set_xlim(-0.5, len(rows) - 0.5)
@@ -123,7 +140,7 @@ def boundary_numbers(ax: Axes, summary: pd.DataFrame, number: str) -> Axes:
 
 
 def _write_above(ax: Axes, x: float, y: float, text: str) -> None:
-    ax.annotate(text, (x, y), (0, 4), textcoords="offset points", ha="center", fontsize=7)
+    ax.annotate(text, (x, y), (0, 4), textcoords="offset points", ha="center", fontsize=6.5)
 
 
 def _finish(ax: Axes, x_label: str, y_label: str) -> Axes:
@@ -131,5 +148,5 @@ def _finish(ax: Axes, x_label: str, y_label: str) -> Axes:
     ax.set_ylabel(y_label)
     ax.grid(alpha=0.25)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=8, frameon=False)
+        ax.legend(frameon=False)
     return ax

@@ -1,7 +1,7 @@
-"""A comparison table as Markdown, LaTeX and CSV text.
+"""Any frame as Markdown and CSV text; ``latex`` and ``webpage`` have the other forms.
 
 ``marks`` are the lines that every output must carry, such as "Profile quick: not the paper's
-protocol"; the footnotes say how to read a cell and where each published value comes from.
+protocol".
 """
 
 import csv
@@ -16,81 +16,6 @@ MISSING = "-"
 Places = Mapping[tuple[int, int], str]
 NO_PLACES: Places = {}
 MARKDOWN = {"": "{}", "best": "**{}**", "second": "<u>{}</u>"}
-IN_LATEX = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
-LEGEND = (
-    "Cells: our mean ± std (trials) | published value [epoch it reports] | ours - published | "
-    "whether it is reproduced (the margin at which it would be). Ours is the best epoch beside "
-    "[best], the last epoch otherwise. Bold: the best of a pair, underlined: the second, where the "
-    "95 % interval to the next one (paired, mean of the last 10 epochs) lies above 0."
-)
-LATEX = {
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"±": r"$\pm$", "|": "$|$", "<": "$<$", ">": "$>$", "×": r"$\times$"},
-    **{"[": "{[}", "]": "{]}", "–": "--", "—": "---", "→": r"$\rightarrow$"},
-}
-
-
-def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """Methods as rows, pairs as columns, both in order of appearance in a ``comparison_table``.
-
-    A cell reads "72.31 ± 0.20 (5) | 71.97 [best] | +0.34 | reproduced (±0.48)"; what is missing is
-    "-".
-    """
-    cells = {(row["method"], row["pair"]): _cell(row) for row in table.to_dict("records")}
-    methods, pairs = (list(dict.fromkeys(table[name])) for name in ("method", "pair"))
-    return pd.DataFrame(
-        [[cells.get((method, pair), MISSING) for pair in pairs] for method in methods],
-        index=pd.Index(methods, name="method"),
-        columns=pairs,
-    )
-
-
-def _cell(row: dict[Any, Any]) -> str:
-    ours = published = difference = MISSING
-    if row["n"]:
-        spread = "" if math.isnan(row["std"]) else f" ± {row['std']:.2f}"
-        ours = f"{row['mean']:.2f}{spread} ({row['n']})"
-    if not math.isnan(row["published_top1"]):
-        published = f"{row['published_top1']:.2f} [{row['published_epoch']}]"
-    if not math.isnan(row["difference"]):
-        difference = f"{row['difference']:+.2f}"
-    parts = [ours, published, difference]
-    if row["reproduced"]:
-        margin = row["smallest_margin"]
-        words = "" if math.isnan(margin) else f" (±{margin:.2f})"
-        parts.append(f"{row['reproduced']}{words}")
-    return MISSING if set(parts) == {MISSING} else " | ".join(parts)
-
-
-def places(table: pd.DataFrame) -> dict[tuple[int, int], str]:
-    """ "best" and "second" by (row, column) of ``wide`` with its index as the first column."""
-    methods, pairs = (list(dict.fromkeys(table[name])) for name in ("method", "pair"))
-    return {
-        (methods.index(row["method"]), 1 + pairs.index(row["pair"])): row["place"]
-        for row in table.to_dict("records")
-        if row["place"]
-    }
-
-
-def footnotes(table: pd.DataFrame) -> tuple[str, ...]:
-    """How to read a cell, then one line a published source with its places."""
-    places: dict[str, list[str]] = {}
-    for source, place in zip(table["published_source"], table["published_place"], strict=True):
-        if source and place not in places.setdefault(source, []):
-            places[source].append(place)
-    return LEGEND, *(f"Published: {name}, {'; '.join(where)}." for name, where in places.items())
-
-
-def comparison_files(table: pd.DataFrame, title: str, marks: Sequence[str]) -> dict[str, str]:
-    """A ``comparison_table`` by file suffix: wide ``.md`` and ``.tex``, long ``.csv``."""
-    lines = (*marks, *footnotes(table))
-    cells, marked = wide(table), places(table)
-    return {
-        ".md": to_markdown(cells, title, lines, marked),
-        ".tex": to_latex(cells, title, lines, marked),
-        ".csv": to_csv(table, lines),
-    }
 
 
 def to_markdown(
@@ -101,7 +26,7 @@ def to_markdown(
     ``places``: "best" (bold) and "second" (underlined) by (row, column).
     """
     header, *rows = [[_markdown(cell) for cell in line] for line in text_rows(df)]
-    lines = [header, ["---"] * len(header), *_marked(rows, places, MARKDOWN)]
+    lines = [header, ["---"] * len(header), *_marked(rows, places)]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     notes = "\n".join(f"- {mark}" for mark in marks)
     return "\n\n".join(part for part in (f"# {title}", notes, body) if part) + "\n"
@@ -111,34 +36,30 @@ def _markdown(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _marked(rows: list[list[str]], places: Places, forms: Mapping[str, str]) -> Iterable[list[str]]:
+def _marked(rows: list[list[str]], places: Places) -> Iterable[list[str]]:
     """``rows`` with the cells that have a place in its form."""
     for i, row in enumerate(rows):
-        yield [forms[places.get((i, j), "")].format(cell) for j, cell in enumerate(row)]
+        yield [MARKDOWN[places.get((i, j), "")].format(cell) for j, cell in enumerate(row)]
 
 
-def to_latex(
-    df: pd.DataFrame, caption: str, marks: Sequence[str], places: Places = NO_PLACES
-) -> str:
-    """Any frame as a booktabs table, shrunk to the line width; needs booktabs and graphicx."""
-    header, *rows = ([latex_escape(cell) for cell in line] for line in text_rows(df))
-    rows = list(_marked(rows, places, IN_LATEX))
-    notes = "".join(f"\\par\\footnotesize {latex_escape(mark)}\n" for mark in marks)
-    body = "\n".join(f"{' & '.join(line)} \\\\" for line in rows)
-    return (
-        "% needs \\usepackage{booktabs,graphicx}\n"
-        "\\begin{table}[htbp]\n\\centering\n"
-        f"\\caption{{{latex_escape(caption)}}}\n"
-        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
-        f"\\begin{{tabular}}{{{'l' * len(header)}}}\n\\toprule\n"
-        f"{' & '.join(header)} \\\\\n\\midrule\n{body}\n"
-        f"\\bottomrule\n\\end{{tabular}}}}\n{notes}\\end{{table}}\n"
-    )
+def spread_words(mean: float, std: float, n: int, digits: int = 2) -> str:
+    """A cell of our own, such as "72.31 ± 0.20 (5)": mean, standard deviation and trials."""
+    if not n:
+        return MISSING
+    spread = "" if math.isnan(std) else f" ± {std:.{digits}f}"
+    return f"{mean:.{digits}f}{spread} ({n})"
 
 
-def latex_escape(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(LATEX.get(char, char) for char in text)
+def difference_words(difference: float, low: float, high: float, n: float) -> str:
+    """A paired difference, such as "+0.42 [+0.10, +0.74] (5)": 95 % interval and trials."""
+    if math.isnan(difference):
+        return MISSING
+    interval = "" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]"
+    return f"{difference:+.2f}{interval} ({n:.0f})"
+
+
+def p_words(p: float) -> str:
+    return MISSING if math.isnan(p) else f"{p:.2g}"
 
 
 def to_csv(df: pd.DataFrame, marks: Sequence[str]) -> str:

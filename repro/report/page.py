@@ -9,9 +9,9 @@ import pandas as pd
 from repro import paper
 from repro.analysis.accuracy import comparison_table
 from repro.analysis.claims import judge
+from repro.analysis.comparison import footnotes, places, wide
 from repro.analysis.evidence import Evidence
 from repro.analysis.published import load_published
-from repro.analysis.tables import footnotes, places, wide
 from repro.environment import ROOT
 from repro.report import claims as claim_pages
 from repro.report.html import element, items, paragraphs, picture, table, text
@@ -84,8 +84,16 @@ def tables(results: GridResults) -> str:
         if not path.stem.startswith(OWN):
             parts.append(element("h3", text(f"{results.grid}: {words(path.stem)}")))
             parts.append(items(notes_of(path)))
-            parts.append(table(readable(path)))
+            parts.append(as_written(path) or table(readable(path)))
     return "".join(parts)
+
+
+def as_written(path: Path) -> str:
+    """The table of the page beside a CSV, which is made for reading; empty where there is none."""
+    page = path.with_suffix(".html")
+    text = page.read_text() if page.exists() else ""
+    start, end = text.find("<table>"), text.find("</table>")
+    return element("div", text[start:end] + "</table>", class_="scroll") if 0 <= start < end else ""
 
 
 def readable(path: Path) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The scripts of figures/ that measure networks, on small made-up results."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,19 @@ from matplotlib.figure import Figure
 from figures import (
     ablation,
     decision_regions,
+    dynamic_weights,
     embedding,
     inter_class_correlation,
     loss_landscape,
     rank_agreement,
     robustness,
+    teacher_strength,
+    training_curves,
 )
 from repro.analysis.measured import planes_of
 from repro.grid import expand
 from repro.profiles import PROFILES
+from repro.spec import Run, key
 from tests.analysis.made_up import PROFILE, demo, made_up
 from tests.made_results import finished, results_of
 
@@ -68,7 +73,7 @@ def test_the_title_names_the_trials_that_are_drawn(tmp_path, titles):
     decision_regions.write(made_up(tmp_path, *runs), tmp_path)
     assert "trials: ce 0, kd 1 drawn" in titles[0]
     assert titles[1].endswith("\ntrials: teacher 0, ce 0, kd 1")
-    assert "mean over 3 planes" in titles[2]
+    assert "means over 3 planes" in titles[2]
 
 
 def test_decision_regions_thin_out_their_csv_and_keep_the_numbers(tmp_path):
@@ -164,3 +169,77 @@ def test_without_cmkd_or_beside_nothing_there_is_no_ablation(tmp_path):
     assert ablated(tmp_path, {"kd": [70.0, 71.0, 72.0]}) == []
     assert ablated(tmp_path, {"cmkd": [70.0, 71.0, 72.0]}) == []
     assert ablation.write(made_up(tmp_path, *demo()), tmp_path) == []
+
+
+def recorded(folder: Path, run: Run, histogram: list[list[int]]) -> None:
+    """A history of three epochs, each with a histogram of difficulty."""
+    directory = folder / "records" / key(run)
+    directory.mkdir(parents=True)
+    lines = [
+        {"epoch": e, "histograms": {"difficulty": counts} if "cmkd" in run.method else {}}
+        | {"metrics": {"weight/pearson": 0.2 * e, "weight/spearman": 1 - 0.2 * e}}
+        | {"seconds": 1.0, "students": 1}
+        for e, counts in enumerate(histogram)
+    ]
+    for line in lines:
+        line["metrics"] |= {"test/top1": 50.0 + line["epoch"], "test/loss": 2.0 - line["epoch"] / 2}
+    (directory / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_difficulty_is_a_share_of_images_at_each_recorded_epoch(tmp_path, titles):
+    runs = demo(("kd", "cmkd"))
+    for run in runs:
+        recorded(tmp_path, run, [[1, 1, 2, 0], [0, 1, 1, 2], [3, 1, 0, 0]])
+    *_, path = dynamic_weights.write(made_up(tmp_path, *runs), tmp_path)
+    table = read(path)
+    assert set(table["method"]) == {"cmkd"}
+    shares = table.dropna(subset=["share"]).groupby(["epoch", "bin"])["share"].mean()
+    assert shares.loc[0].tolist() == [0.25, 0.25, 0.5, 0]
+    assert shares.loc[2].tolist() == [0.75, 0.25, 0, 0]
+    weights = table.dropna(subset=["weight"])
+    assert weights.loc[weights["term"] == "pearson", "weight"].tolist() == [0, 0.2, 0.4] * 2
+    assert dynamic_weights.uniform_words(table) == ""
+    assert "weights and difficulty" in titles[0]
+
+
+def test_a_rank_as_difficulty_is_said_to_be_one(tmp_path):
+    (run,) = (run for run in demo(("cmkd",)) if run.teacher and run.trial == 0)
+    recorded(tmp_path, run, [[1, 1], [1, 1], [1, 1]])
+    _, difficulty = dynamic_weights.measured(made_up(tmp_path, run), run.pair)
+    assert "rank within the batch" in dynamic_weights.uniform_words(difficulty)
+    assert dynamic_weights.write(made_up(tmp_path, *demo(("kd",))), tmp_path) == []
+
+
+def test_variants_with_another_difficulty_have_rows_of_their_own(tmp_path):
+    profile = replace(PROFILES["demo"], trials=1)
+    runs = [run for run in expand("ablation", profile) if run.teacher]
+    results = replace(made_up(tmp_path, *runs), grid="ablation", profile=profile)
+    names = dynamic_weights.moving(results, "resnet14:resnet8")
+    assert names[0] == "cmkd"
+    assert {"cmkd/teacher-entropy", "cmkd/label-probability"} <= set(names)
+    assert not {"cmkd/fixed-half", "cmkd/temperature-4", "kd"} & set(names)
+
+
+def test_training_curves_come_with_every_trial(tmp_path, titles):
+    runs = demo(("kd", "cmkd"))
+    for run in runs:
+        recorded(tmp_path, run, [[1], [1], [1]])
+    *_, path = training_curves.write(made_up(tmp_path, *runs), tmp_path)
+    table = read(path)
+    assert len(table) == 2 * 2 * 3
+    assert set(table["test_loss"]) == {2.0, 1.5, 1.0}
+    assert "trials thin" in titles[0]
+
+
+def test_accuracy_against_a_teacher_s_strength_and_its_size(tmp_path, titles):
+    profile = replace(PROFILES["demo"], trials=2)
+    runs = [r for r in expand("stronger-teacher", profile) if r.method in ("teacher", "kd", "cmkd")]
+    table = finished(*runs).assign(top1_last10=range(len(runs)), grid="stronger-teacher")
+    *_, path = teacher_strength.write(results_of("stronger-teacher", profile, table), tmp_path)
+    found = read(path)
+    assert path.name == "teacher-strength-resnet8.csv"
+    assert set(found["method"]) == {"kd", "cmkd"}
+    sizes = dict(zip(found["teacher"], found["teacher_params"], strict=True))
+    assert sizes == {"resnet14": 175_258, "resnet20": 272_474, "resnet32": 466_906}
+    assert set(found["n"]) == {2}
+    assert titles[0].startswith("resnet8 under stronger teachers")

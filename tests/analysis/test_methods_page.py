@@ -14,6 +14,7 @@ from repro.environment import ROOT
 from repro.losses import CE, LOSSES, METHODS, named
 from repro.output import load_script
 from tests.analysis.conftest import PUBLISHED
+from tests.analysis.read_latex import rows_of
 
 HOW = "repro/ and paper_tables/methods.md differ: write the page anew with `repro methods`"
 MEASURED = {
@@ -148,3 +149,12 @@ def test_published_rows_are_found_by_the_names_of_the_methods() -> None:
     assert len(expected) > 5
     assert {method: PUBLISHED_METHODS.get(method) for method in expected} == expected
     assert PUBLISHED_METHODS["catkd"] == "CAT-KD"
+
+
+def test_the_page_comes_in_every_form(script: ModuleType) -> None:
+    files = script.files()
+    assert list(files) == [".md", ".tex", ".html", ".csv"]
+    header, *lines = rows_of(files[".tex"])
+    assert header[:2] == ["method", "paper"]
+    assert len(lines) == len(rows(files[".md"]))
+    assert "<h1>Methods</h1>" in files[".html"]

@@ -9,14 +9,15 @@ from repro.analysis.palette import colour_of
 from repro.analysis.panels import (
     difference_bars,
     embedding_points,
+    forest_panel,
     interval_points,
     landscape_contours,
-    legend_beside,
     loss_range,
     rank_curves,
     trial_curves,
 )
 from repro.analysis.statistics import t_interval
+from repro.analysis.style import legend_below
 
 
 @pytest.fixture
@@ -127,6 +128,33 @@ def test_each_class_has_its_points_its_colour_and_its_name(ax):
     assert bear.get_offsets().tolist() == [[0, 1], [4, 5]]
     assert bus.get_label() == "bus"
     assert bear.get_facecolor().tolist() != bus.get_facecolor().tolist()
-    legend_beside(ax.figure, ax)
+    legend_below(ax.figure, ax)
     (legend,) = ax.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["bear", "bus"]
+
+
+def test_a_forest_has_pairs_as_squares_means_as_diamonds_and_the_trials_at_the_edge(ax):
+    table = pd.DataFrame(
+        {
+            **{"pair": ["t:s", "t:u", "mean"], "rule": ["F1", "F1", "F2"]},
+            **{"difference": [0.5, 0.1, 0.3], "low95": [0.2, np.nan, 0.1]},
+            **{"high95": [0.8, np.nan, 0.5], "paired_trials": [5, 1, 1]},
+        }
+    )
+    forest_panel(ax, table, ["t:s", "t:u", "mean"], 0.2)
+    points = {line.get_ydata()[0]: line for line in ax.lines if line.get_linestyle() == "None"}
+    assert [points[-i].get_xdata()[0] for i in range(3)] == [0.5, 0.1, 0.3]
+    assert [points[-i].get_marker() for i in range(3)] == ["s", "s", "D"]
+    spans = [list(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 1.2]
+    assert spans == [[0.2, 0.8], [0.1, 0.5]]
+    upright = [line.get_xdata()[0] for line in ax.lines if line.get_linewidth() == 0.8]
+    assert upright == [0, 0.2]
+    assert [text.get_text().strip() for text in ax.texts] == ["5", "1", "1"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["t:s", "t:u", "mean"]
+
+
+def test_two_trials_have_points_and_no_interval(ax):
+    interval_points(ax, pd.DataFrame({"method": ["kd"] * 2, "top1": [70.0, 71]}), "top1")
+    (kd,) = ax.containers
+    assert kd[0].get_ydata().tolist() == [70.5]
+    assert not kd[2]

@@ -87,26 +87,6 @@ def test_the_mean_curve_ends_with_the_shortest_run(ax, histories):
     assert ax.get_ylim()[1] >= 37  # of the others
 
 
-@pytest.mark.parametrize(("methods", "beside"), [(11, False), (12, True), (40, True)])
-def test_panels_share_a_legend_which_stands_beside_them_if_it_is_long(methods, beside):
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    axes = figure.subplots(1, 2)
-    for ax in axes:
-        for i in range(methods):
-            ax.plot([0, 1], [i, i], label=f"cmkd/variant-{i}")
-        plots.training_curves(ax, pd.DataFrame(columns=["key", "method", "epoch"]), [1])
-    plots.one_legend(figure, axes)
-    figure.draw_without_rendering()
-    assert [ax.get_legend() is None for ax in axes] == [beside, True]
-    assert len(figure.legends) == beside
-    for legend in figure.legends:
-        found = legend.get_window_extent()
-        assert found.x0 > axes[1].get_window_extent().x1
-        assert found.x1 <= figure.bbox.x1
-        assert found.y0 >= 0
-        assert found.y1 <= figure.bbox.y1
-
-
 def test_weights_over_epochs(ax):
     frame = pd.DataFrame(
         {"key": "r", "term": ["pearson", "spearman"] * 2, "epoch": [0, 0, 1, 1], "weight": 0.5}
@@ -118,15 +98,22 @@ def test_weights_over_epochs(ax):
 def test_accuracy_by_teacher_sorts_and_bands(ax):
     table = pd.DataFrame(
         {
-            **{"method": ["kd", "kd", "cmkd"], "teacher_top1": [79.0, 72.0, 72.0]},
-            **{"mean": [70.0, 71.0, 72.0], "ci95": [0.2, 0.3, np.nan]},
+            **{"method": ["kd", "kd", "cmkd"], "teacher": ["b", "a", "a"]},
+            **{"teacher_top1": [79.0, 72.0, 72.0], "teacher_params": [1e5, 2e5, 2e5]},
+            **{"mean": [70.0, 71.0, 72.0], "ci95": [0.2, 0.3, 9.0], "n": [5, 3, 2]},
         }
     )
     assert plots.accuracy_by_teacher(ax, table) is ax
     assert ax.lines[0].get_xdata().tolist() == [72.0, 79.0]
-    assert len(ax.collections) == 2
-    assert ax.collections[0].get_datalim(ax.transData).y1 == pytest.approx(71.3)
+    kd, cmkd = ax.collections
+    assert kd.get_datalim(ax.transData).y1 == pytest.approx(71.3)
+    assert not np.isfinite(cmkd.get_datalim(ax.transData).y1)  # no band of two trials
     assert all("(%)" in label for label in (ax.get_xlabel(), ax.get_ylabel()))
+    assert [line.get_label() for line in ax.lines] == ["kd (n=3 to 5)", "cmkd (n=2)"]
+    assert [text.get_text() for text in ax.texts] == ["b", "a"]
+    other = plots.accuracy_by_teacher(Figure().subplots(), table, "teacher_params")
+    assert other.lines[0].get_xdata().tolist() == [1e5, 2e5]
+    assert other.get_xlabel() == "teacher's parameters (millions)"
 
 
 def test_boundary_numbers(ax):
@@ -167,7 +154,7 @@ def test_decision_regions_colour_by_class_and_lighten_by_confidence(ax, probabil
     assert picture[0, 0] == pytest.approx(to_rgb(palette.REGION_COLOURS[0]), abs=1e-6)
     assert picture.min() >= 0
     assert picture.max() <= 1
-    legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend[:3] == ["class 3", "class 1", "class 2"]
-    assert legend[-1] == "other"
+    patches, labels = maps.region_legend([3, 1, 2], names)
+    assert labels == ["class 3", "class 1", "class 2", "other"]
+    assert to_rgb(patches[0].get_facecolor()) == to_rgb(palette.REGION_COLOURS[0])
     assert [text.get_text() for text in ax.texts] == ["class 3", "class 1", "class 2"]

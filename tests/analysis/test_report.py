@@ -13,6 +13,7 @@ import pytest
 from repro.analysis import claims as judging
 from repro.analysis.estimates import cell
 from repro.analysis.evidence import Evidence
+from repro.analysis.formats import table_files, write_files
 from repro.records import Record, Status, now_ms
 from repro.report import page as report
 from repro.report.html import element, intervals, picture, table
@@ -138,3 +139,16 @@ def test_a_picture_has_words(tmp_path: Path) -> None:
 def test_the_claims_of_made_up_runs_are_judged_in_order(evidence: Evidence) -> None:
     found: list[Any] = judging.judge(evidence)
     assert [judged.claim.name for judged in found] == [f"C{n}" for n in range(1, 8)]
+
+
+def test_a_table_is_shown_as_its_own_page_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    frame = pd.DataFrame({"a": [1.5], "b": ["x & y"]})
+    write_files(
+        table_files(frame, frame, "T", lines=(), places={(0, 0): "best"}), path.with_suffix("")
+    )
+    shown = report.as_written(path)
+    assert Checked(shown).ids == []
+    assert '<td class="best">1.50</td><td>x &amp; y</td>' in shown
+    path.with_suffix(".html").unlink()
+    assert report.as_written(path) == ""

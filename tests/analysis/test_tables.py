@@ -1,92 +1,39 @@
-import io
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from repro.analysis.accuracy import comparison_table
-from repro.analysis.tables import comparison_files, latex_escape, to_csv, to_latex, wide
+from repro.analysis.tables import difference_words, spread_words, to_csv, to_markdown
 
-PAIRS = ("resnet56:resnet20", "wrn_40_2:wrn_16_2")
-MARK = "Profile quick: not the paper's protocol"
+NAN = float("nan")
 
 
-@pytest.fixture
-def table(results, published):
-    return comparison_table(results, published, pairs=PAIRS, methods=["ce", "kd", "dkd", "cmkd"])
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ((72.314, 0.204, 5), "72.31 ± 0.20 (5)"),
+        ((72.314, NAN, 1), "72.31 (1)"),
+        ((NAN, NAN, 0), "-"),
+    ],
+)
+def test_a_cell_of_ours(cell, words):
+    assert spread_words(*cell) == words
 
 
-def test_wide_cells(table):
-    cells = wide(table)
-    assert list(cells.index) == ["ce", "kd", "dkd", "cmkd"]
-    assert list(cells.columns) == list(PAIRS)
-    assert cells.loc["kd", PAIRS[0]] == (
-        "70.80 ± 0.20 (3) | 70.66 [last] | +0.14 | reproduced (±0.62)"
-    )
-    assert cells.loc["dkd", PAIRS[0]] == (
-        "72.10 ± 0.14 (2) | 71.97 [best] | +0.13 | reproduced (±0.62)"
-    )
-    assert cells.loc["kd", PAIRS[1]] == "- | 74.92 [last] | -"
-    assert cells.loc["cmkd", PAIRS[0]] == "-"
-
-
-def test_the_sign_of_the_difference_is_ours_minus_published(table):
-    table.loc[table["method"] == "kd", "difference"] = -0.5
-    assert wide(table).loc["kd", PAIRS[0]].endswith("| -0.50 | reproduced (±0.62)")
-
-
-def test_every_output_carries_the_marks_and_every_source_with_its_place(table):
-    files = comparison_files(table, "Table 1", [MARK])
-    assert set(files) == {".md", ".tex", ".csv"}
-    for suffix, text in files.items():
-        assert MARK in text, suffix
-        assert "Published: HobbitLong/RepDistiller, README.md@b84f547c5d." in text, suffix
-        assert "Published: megvii-research/mdistiller, " in text, suffix
-
-
-def test_markdown_rows_have_one_cell_a_column(table):
-    text = comparison_files(table, "Table 1", [MARK])[".md"]
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert text.startswith("# Table 1\n")
-    assert len(rows) == 2 + 4
-    assert {len(re.split(r"(?<!\\)\|", row)) for row in rows} == {5}
-
-
-def test_latex_structure(table):
-    text = comparison_files(table, "Table_1 & more", [MARK])[".tex"]
-    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lll}"):
-        assert text.count(part) == 1
-    assert text.count(r"\begin{") == text.count(r"\end{") == 2
-    assert r"\caption{Table\_1 \& more}" in text
-    assert r"wrn\_40\_2:wrn\_16\_2" in text
-    assert r"70.80 $\pm$ 0.20 (3) $|$ 70.66 {[}last{]} $|$ +0.14" in text
-    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-    assert len(body) == 4
-    assert all(line.count("&") == 2 and line.endswith(r"\\") for line in body)
-    bare = re.sub(r"\\[&%$#_{}]", "", text)
-    assert bare.count("{") == bare.count("}")
-    assert bare.count("$") % 2 == 0
-    assert text.isascii()
-
-
-def test_latex_escapes_every_special_character():
-    assert latex_escape("50% of a_b #1 {x} & ~^\\") == (
-        r"50\% of a\_b \#1 \{x\} \& \textasciitilde{}\textasciicircum{}\textbackslash{}"
-    )
-
-
-def test_csv_is_long_and_reads_back(table):
-    text = comparison_files(table, "Table 1", [MARK])[".csv"]
-    back = pd.read_csv(io.StringIO(text), comment="#")
-    assert len(back) == len(table)
-    assert back["mean"].to_numpy() == pytest.approx(table["mean"].to_numpy(), nan_ok=True)
-    assert back["keys"][1].split() == list(table["keys"][1])
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        ((0.42, 0.1, 0.74, 5), "+0.42 [+0.10, +0.74] (5)"),
+        ((-0.42, NAN, NAN, 1.0), "-0.42 (1)"),
+        ((NAN, NAN, NAN, 0), "-"),
+    ],
+)
+def test_a_paired_difference(difference, words):
+    assert difference_words(*difference) == words
 
 
 def test_other_frames_show_dashes_for_missing_numbers():
     frame = pd.DataFrame({"claim": ["C1"], "low": [float("nan")], "high": [0.123]})
-    assert "C1 & - & 0.12 \\\\" in to_latex(frame, "claims", ())
+    assert "| C1 | - | 0.12 |" in to_markdown(frame, "claims", ())
     assert to_csv(frame, ()).splitlines()[0] == "claim,low,high"
 
 

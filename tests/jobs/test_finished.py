@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro.entries import final_metrics, history_entry, run_tags
+from repro.entries import final_metrics, history_entry, late_epoch, run_tags
 from repro.spec import Run, key
 from repro.train import checkpoint
 from repro.train.cohort import EpochReport
@@ -61,7 +61,7 @@ def test_a_line_of_history_holds_times_terms_and_rates(finished: Path) -> None:
     assert sum(history[1]["histograms"]["difficulty"]) == 70
 
 
-def test_histograms_are_kept_at_the_first_middle_and_last_epoch() -> None:
+def test_histograms_are_kept_at_the_first_epoch_before_the_drop_and_at_the_last() -> None:
     kept = []
     for epoch in range(240):
         report = EpochReport(epoch, {"k": {"test/top1": 1.0, "difficulty": [1.0, 2.0]}})
@@ -69,7 +69,8 @@ def test_histograms_are_kept_at_the_first_middle_and_last_epoch() -> None:
         assert entry["metrics"] == {"test/top1": 1.0}
         if "histograms" in entry:
             kept.append(epoch)
-    assert kept == [0, 120, 239]
+    assert kept == [0, 149, 239]
+    assert [late_epoch(epochs) for epochs in (1, 5, 8)] == [0, 2, 4]
 
 
 def test_final_metrics_are_last_best_and_the_mean_of_the_last_ten() -> None:
