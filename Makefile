@@ -8,11 +8,13 @@ REPRO := $(VENV)/bin/repro
 PROFILE ?= auto
 RUNS ?= runs
 PORT ?= 5000
+CHROMIUM ?= chromium
+CHROMEDRIVER ?= chromedriver
 MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,6 +77,18 @@ lint: setup
 
 test: lint  ## Lint, types and tests; with REPRO_CIFAR100=path also those on the real images.
 	MPLBACKEND=Agg $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(MORE)
+
+$(VENV)/.browser: requirements-browser.lock $(VENV)/.ready
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement requirements-browser.lock
+	touch $@
+
+test-browser: $(VENV)/.browser  ## MLflow's pages and the report of a finished demo in Chromium, 2 minutes.
+	@command -v $(CHROMIUM) $(CHROMEDRIVER) >/dev/null || { apt-get update && \
+	apt-get install -y chromium chromium-driver; } >/dev/null 2>&1 || { echo "no $(CHROMIUM) or no \
+	$(CHROMEDRIVER): install Debian's chromium and chromium-driver, or name yours: CHROMIUM=path \
+	CHROMEDRIVER=path"; exit 1; }
+	MPLBACKEND=Agg CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
+	  $(VENV)/bin/python -m pytest tests/browser $(MORE)
 
 soak: setup  ## Launchers killed at random and at every fault point over grid demo, under 15 minutes.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.soak $(MORE)

@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from repro.analysis.claim_table import flags
-from repro.analysis.claims import judge
+from repro.analysis.claims import ACCURACY, judge
 from repro.analysis.evidence import Evidence
 from repro.analysis.judged import Judged
 from repro.environment import ROOT, git_commit, keep_freed_memory
 from repro.files import make_directory, write_atomically
-from repro.output import SIZES, finished_grids, tables
+from repro.output import SIZES, finished_grids, write_tables
 from repro.report.claims import numbers
 from repro.report.page import built_words, page
 from repro.results import GridResults
@@ -52,9 +52,8 @@ def report(console: Console, *, profile: str, runs_dir: Path) -> None:
     """Write the report of every grid with finished runs, after bringing their tables up to date."""
     keep_freed_memory()
     grids = of_one_profile(list(finished_grids(None, profile, runs_dir)))
-    name = grids[0].profile.name
     for results in grids:
-        tables(console, results.grid, profile=name, runs_dir=runs_dir)
+        write_tables(console, results)
     evidence = Evidence(grids)
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     path = report_path(grids[0])
@@ -69,13 +68,17 @@ def report_path(results: GridResults) -> Path:
 
 
 def of_one_profile(found: Sequence[GridResults]) -> tuple[GridResults, ...]:
-    """Those of the largest profile, but for grids whose runs another one has all: a union stands
-    for its parts."""
+    """Those of the largest profile, but for grids whose runs and claims another one has all: a
+    union stands for its parts, and of the accuracy grids one for another."""
     name = min((results.profile.name for results in found), key=SIZES.index)
     chosen: list[GridResults] = []
     for results in sorted(found, key=lambda results: -len(results.runs)):  # stable
         keys = {key(run) for run in results.runs}
-        known = any(keys <= {key(run) for run in other.runs} for other in chosen)
+        parts = set(results.parts) - set(ACCURACY)
+        known = any(
+            keys <= {key(run) for run in other.runs} and parts <= set(other.parts)
+            for other in chosen
+        )
         if results.profile.name == name and not known:
             chosen.append(results)
     return tuple(results for results in found if results in chosen)

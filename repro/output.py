@@ -62,9 +62,14 @@ def tables(
 ) -> None:
     """Run every script of paper_tables/, and write the summary experiment."""
     for results in finished_grids(grid, profile, runs_dir, imported):
-        _run_scripts(console, ROOT / "paper_tables", results)
-        table = summary(results)
-        write_summary(runs_dir, results.grid, table, summary_note(results, table))
+        write_tables(console, results)
+
+
+def write_tables(console: Console, results: GridResults) -> None:
+    """``tables`` of results that are at hand."""
+    _run_scripts(console, ROOT / "paper_tables", results)
+    table = summary(results)
+    write_summary(results.runs_dir, results.grid, table, summary_note(results, table))
 
 
 def summary(results: GridResults) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FACTS = ("paper", "paper_methods")
+FACTS = ("paper", "paper_methods", "departures")
 PURE = (*FACTS, "errors", "spec", "choice", "profiles", "grid", "sources", "plan", "outputs")
 EFFECTS = ("records", "tracking", "jobs", "launch", "cli", "execute", "runtime", "resume")
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from repro.analysis.published import published_for
+from repro.analysis.published import Cells as PublishedCells
+from repro.analysis.published import by_cell, published_for
 from repro.analysis.standing import standing
 from repro.analysis.statistics import (
     PublishedDifference,
@@ -50,9 +51,10 @@ def summarise(results: pd.DataFrame, metric: str = "top1_last") -> pd.DataFrame:
 def _cell_numbers(runs: pd.DataFrame, metric: str) -> dict[str, Any]:
     if metric not in METRICS:
         raise choose("metric", metric, METRICS)
-    runs = runs.drop_duplicates("key")
-    repeated = runs[runs["trial"].duplicated(keep=False)]
-    if len(repeated):
+    if not runs["key"].is_unique:
+        runs = runs.drop_duplicates("key")
+    if not runs["trial"].is_unique:
+        repeated = runs[runs["trial"].duplicated(keep=False)]
         one = repeated.iloc[0]
         raise UserError(
             f"{one['pair']} {one['method']} has several runs of trial {one['trial']}: "
@@ -69,13 +71,26 @@ def _cell_numbers(runs: pd.DataFrame, metric: str) -> dict[str, Any]:
     }
 
 
-def cell_runs(results: pd.DataFrame, pair: str, method: str) -> pd.DataFrame:
+class Cells(dict[tuple[str, str], pd.DataFrame]):
+    """The runs by pair and method, for whoever asks of many cells; none of one that has none."""
+
+    def __init__(self, results: pd.DataFrame) -> None:
+        super().__init__(iter(results.groupby(["pair", "method"], sort=False)))
+        self.none = results.iloc[:0]
+
+    def __missing__(self, cell: tuple[str, str]) -> pd.DataFrame:
+        return self.none
+
+
+def cell_runs(results: pd.DataFrame | Cells, pair: str, method: str) -> pd.DataFrame:
     """The runs of one cell: those labelled with this pair and method, and of no other protocol.
 
     ``teacher`` takes the runs of the pair's teacher, whose pair is the network alone. A baseline
     that serves several pairs, or that is a teacher elsewhere, has a row for each in ``results``.
     """
     cell = pair.partition(":")[0] if method == "teacher" else pair
+    if isinstance(results, Cells):
+        return results[cell, method]
     return results[(results["pair"] == cell) & (results["method"] == method)]
 
 
@@ -97,12 +112,13 @@ def comparison_table(
     epochs) to the next one lies above 0.
     """
     own = results[results["dataset"] == dataset]
+    cells, known = Cells(own), by_cell(published)  # masks of the whole for each take ten times that
     table = pd.DataFrame(
-        [_row(own, published, pair, method, dataset) for pair in pairs for method in methods]
+        [_row(cells, known, pair, method, dataset) for pair in pairs for method in methods]
     )
     places = {pair: _places(own, pair, methods) for pair in pairs}
     table["place"] = [places[row["pair"]].get(row["method"], "") for row in _rows(table)]
-    found = [_against_published(own, row, pooled_std(table["std"])) for row in _rows(table)]
+    found = [_against_published(cells, row, pooled_std(table["std"])) for row in _rows(table)]
     table["reproduced"] = [
         "" if one is None else one.verdict(published_margin(row["published_n"]))
         for one, row in zip(found, _rows(table), strict=True)
@@ -117,14 +133,14 @@ def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _places(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> dict[str, str]:
     """The best and the second method of a pair, each only where it is surely above the next."""
-    runs = pd.concat([results.iloc[:0], *(cell_runs(results, pair, m) for m in methods)])
+    runs = results[(results["pair"] == pair) & results["method"].isin([*methods])]
     students = runs[runs["method"] != "teacher"].drop_duplicates(["key", "method"])
     trials = students.pivot_table(index="trial", columns="method", values="top1_last10")
     return standing(trials)
 
 
 def _against_published(
-    results: pd.DataFrame, row: dict[Any, Any], std: float
+    results: Cells, row: dict[Any, Any], std: float
 ) -> PublishedDifference | None:
     """None without both values. A source that does not say its epoch must agree with both of ours.
 
@@ -151,7 +167,7 @@ def _against_published(
 
 
 def _row(
-    results: pd.DataFrame, published: pd.DataFrame, pair: str, method: str, dataset: str
+    results: Cells, published: PublishedCells, pair: str, method: str, dataset: str
 ) -> dict[str, Any]:
     rows = published_for(published, pair, method, dataset=dataset)
     chosen = rows.iloc[0] if len(rows) else NOT_PUBLISHED

@@ -93,10 +93,11 @@ def by_pair(frame: pd.DataFrame, column: str, pairs: Sequence[str]) -> Pairs:
     """A column by pair, a row a trial and a column a method; teachers are left out."""
     if frame.empty:
         return {}
+    students = dict(iter(frame[frame["method"] != "teacher"].groupby("pair", sort=False)))
     return {
-        pair: rows.pivot_table(index="trial", columns="method", values=column)
+        pair: students[pair].groupby(["trial", "method"])[column].mean().unstack()
         for pair in pairs
-        if len(rows := frame[(frame["pair"] == pair) & (frame["method"] != "teacher")])
+        if pair in students
     }
 
 

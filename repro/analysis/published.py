@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +58,7 @@ PUBLISHED_METHODS = {
     "catkd": "CAT-KD",
 }
 
+Cells = Mapping[tuple[str, ...], pd.DataFrame]
 CRD_BENCHMARK = "HobbitLong/RepDistiller"  # reran the earlier methods: the original of their cells
 LSKD = ("arXiv:2403.01427 (LSKD paper)", "sunshangquan/logit-standardization-KD")
 ORIGINAL_SOURCES = {
@@ -123,8 +125,14 @@ def _number(text: str, where: str, name: str) -> float:
     return value
 
 
+def by_cell(published: pd.DataFrame) -> Cells:
+    """The rows by dataset, recipe, method, teacher, student: for whoever asks of many cells."""
+    names = ["dataset", "recipe", "method", "teacher", "student"]
+    return dict(iter(published.groupby(names, sort=False)))
+
+
 def published_for(
-    published: pd.DataFrame, pair: str, method: str, *, dataset: str = "cifar100"
+    published: pd.DataFrame | Cells, pair: str, method: str, *, dataset: str = "cifar100"
 ) -> pd.DataFrame:
     """All rows of the standard recipe for a cell, the one to compare with first.
 
@@ -135,13 +143,9 @@ def published_for(
     name = PUBLISHED_METHODS.get(method, "")
     teacher = "" if method == "ce" else pair.partition(":")[0]
     student = "" if method == "teacher" else pair.rpartition(":")[2]
-    rows = published[
-        (published["dataset"] == dataset)
-        & (published["recipe"] == STANDARD_RECIPES.get(dataset, ""))
-        & (published["method"] == name)
-        & (published["teacher"] == teacher)
-        & (published["student"] == student)
-    ]
+    cells = by_cell(published) if isinstance(published, pd.DataFrame) else published
+    cell = (dataset, STANDARD_RECIPES.get(dataset, ""), name, teacher, student)
+    rows = cells.get(cell, pd.DataFrame(columns=list(COLUMNS)))
     if len(rows) < 2:
         return rows
     rank = pd.DataFrame(

@@ -1,47 +1,97 @@
 """The claims of a report: each with its verdict, its interval and what would decide it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from repro.analysis.claim_table import counts_words, flags, interval_words, short
+from repro.analysis.claim_table import counts_words, flags, interval_words
+from repro.analysis.estimates import MIN_TRIALS
 from repro.analysis.judged import Judged, Part
-from repro.report.html import element, intervals, items, paragraphs, table, text
+from repro.analysis.verdict import Verdict
+from repro.profiles import Profile
+from repro.report.html import element, frame_table, items, prose, terms, text
+from repro.report.plot import intervals
 
 SCOPES = {"these": "these pairs", "general": "in general"}
+ORDER = ("supported", "refuted", "inconclusive", "not run")
+ENOUGH_TRIALS = 5
 
 
 def overview(claims: Sequence[Judged], failed: Sequence[str]) -> str:
-    """The table of all claims, each name a link, and what must not be overlooked."""
-    frame = short(claims)
-    places = {(i, 0): f"#claim-{judged.claim.name}" for i, judged in enumerate(claims)}
-    return table(frame, links=places) + items(flags(claims, failed))
+    """How many claims have which verdict, a line each, and what must not be overlooked."""
+    counts = Counter[str](judged.headline[0].label for judged in claims)
+    told = ", ".join(f"{counts[label]} {label}" for label in ORDER if counts[label])
+    lines = element("ol", *map(_line, claims), class_="overview")
+    return (
+        element("p", text(f"{len(claims)} claims: {told}."), class_="big")
+        + lines
+        + items(flags(claims, failed))
+    )
 
 
-def section(judged: Judged) -> str:
-    """One claim, as an element that programs can read: ``id`` and ``data-verdict``."""
+def _line(judged: Judged) -> str:
     found, scope = judged.headline
-    badge = element("span", text(found.label), class_=f"badge {judged.slug}")
-    of = f", {scope}" if found.label != "not run" else ""
-    detail = f": {found.detail}" if found.detail else ""
-    effect = f"D = {judged.effect.value:g} {judged.effect.unit} ({judged.effect.why})"
-    lines = [f"Estimand: {judged.estimand}.", f"Smallest effect of interest: {effect}."]
-    if judged.missing:
-        lines.append(f"To decide it: {judged.missing}.")
-    lines += [f"By {metric}: {words}." for metric, words in judged.under.items()]
-    lines += [f"{note[0].upper()}{note[1:]}." for note in judged.notes]
+    link = element("a", text(f"{judged.claim.name}. {judged.claim.text}"), href=_address(judged))
+    said = f"{numbers(judged)}, {scope}" if found.label != "not run" else judged.missing
+    return element("li", badge(found), link, element("span", text(said), class_="soft"))
+
+
+def _address(judged: Judged) -> str:
+    return f"#claim-{judged.claim.name}"
+
+
+def badge(found: Verdict) -> str:
+    slug = found.label.replace(" ", "-")
+    return element("strong", text(found.label), class_=f"badge {slug}")
+
+
+def section(judged: Judged, profile: Profile, run: Collection[str] = ()) -> str:
+    """One claim, as an element that programs can read: ``id`` and ``data-verdict``.
+
+    ``run``: the grids that have runs: these are to be completed first.
+    """
+    found, scope = judged.headline
+    known = found.label != "not run"
+    said = [interval_words(found.estimate), judged.effect.unit, scope] if known else []
+    head = [element("h3", text(f"{judged.claim.name}. {judged.claim.text}"))]
+    head.append(element("p", badge(found), element("span", text(", ".join(said))), class_="big"))
     return element(
-        "section",
-        element("h3", text(f"{judged.claim.name}. {judged.claim.text}")),
-        element("p", badge, text(f"{of}{detail}"), class_="big"),
-        element("p", text(numbers(judged)), class_="big") if found.label != "not run" else "",
+        "article",
+        *head,
+        element("p", text(found.detail)) if found.detail else "",
         plot(judged),
-        paragraphs(lines),
+        terms(facts(judged, profile, run)),
         details(judged),
-        class_="claim",
+        class_=f"claim {judged.slug}",
         id=f"claim-{judged.claim.name}",
         data_verdict=judged.slug,
     )
+
+
+def facts(judged: Judged, profile: Profile, run: Collection[str]) -> dict[str, str]:
+    """What a reader asks of a verdict, in this order; only what there is an answer to."""
+    estimate, effect = judged.headline[0].estimate, judged.effect
+    others = [f"{metric}: {words}" for metric, words in judged.under.items()]
+    missing = f"{judged.missing}. {how(judged, profile, run)}" if judged.missing else ""
+    found = {
+        "Estimated": judged.estimand,
+        "n": f"{counts_words(estimate)} (rule {estimate.formula})",
+        "Smallest effect of interest": f"D = {effect.value:g} {effect.unit}: {effect.why}",
+        "To decide it": missing,
+        "By other epochs": "; ".join(others),
+        "Note": "; ".join(judged.notes),
+    }
+    return {name: said for name, said in found.items() if said}
+
+
+def how(judged: Judged, profile: Profile, run: Collection[str]) -> str:
+    """The commands that bring what is missing."""
+    fitting = [grid for grid in judged.grids if grid != "demo" or profile.name == "demo"]
+    grids = [grid for grid in fitting if grid in run] or fitting
+    trials = f" --trials {ENOUGH_TRIALS}" if profile.trials < MIN_TRIALS else ""
+    commands = [f"`repro run {grid} --profile {profile.name}{trials}`" for grid in grids]
+    return f"{' or '.join(commands)}, then `make report`"
 
 
 def numbers(judged: Judged) -> str:
@@ -52,18 +102,23 @@ def numbers(judged: Judged) -> str:
 def plot(judged: Judged) -> str:
     """The intervals on these pairs of every comparison with one."""
     rows = [(part.name, part.these.estimate) for part in (*judged.parts, *judged.alone)]
-    return intervals(rows, judged.effect.value)
+    drawing = intervals(rows, judged.effect.value, judged.effect.unit)
+    if not drawing:
+        return ""
+    words = (
+        f"Each comparison on these pairs, with its 95 % interval, in {judged.effect.unit}. "
+        "Solid line: no effect; dashed: D. Right of 0 is what the claim says."
+    )
+    return element("figure", drawing, element("figcaption", prose(words)))
 
 
 def details(judged: Judged) -> str:
     """Every comparison in both scopes."""
-    rows = [
-        row(part, scope)
-        for part in (*judged.parts, *judged.alone)
-        for scope in ("these", "general")
-    ]
-    summary = element("summary", "every comparison")
-    return element("details", summary, table(pd.DataFrame(rows)))
+    parts = (*judged.parts, *judged.alone)
+    rows = [row(part, scope) for part in parts for scope in ("these", "general")]
+    label = f"every comparison of {judged.claim.name}"
+    table = frame_table(pd.DataFrame(rows), label)
+    return element("details", element("summary", "every comparison"), table)
 
 
 def row(part: Part, scope: str) -> dict[str, object]:

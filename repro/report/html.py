@@ -1,17 +1,20 @@
-"""Pieces of HTML: escaped text, tables, pictures and interval plots, with nothing to fetch."""
+"""Pieces of HTML: escaped text, tables and pictures, with nothing to fetch."""
 
 import base64
-import math
+import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image, UnidentifiedImageError
 
-from repro.analysis.estimates import Estimate
-from repro.analysis.tables import text_rows
+from repro.analysis.tables import MISSING, text_rows
+from repro.errors import UserError
 
-WIDTH, ROW = 320, 26  # of an interval plot, in pixels
+LONG = 36  # characters of a cell from which on its column is kept wide enough to be read
+Cells = Mapping[tuple[int, int], str]
 
 
 def element(tag: str, *content: str, **attributes: str) -> str:
@@ -25,22 +28,42 @@ def text(words: object) -> str:
     return escape(str(words))
 
 
+def prose(words: str) -> str:
+    """Text whose `commands` are shown as such."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(words))
+
+
 def paragraphs(lines: Iterable[str]) -> str:
-    return "".join(element("p", text(line)) for line in lines)
+    return "".join(element("p", prose(line)) for line in lines)
 
 
 def items(lines: Iterable[str]) -> str:
-    return element("ul", *(element("li", text(line)) for line in lines))
+    found = [element("li", prose(line)) for line in lines]
+    return element("ul", *found) if found else ""
+
+
+def terms(named: Mapping[str, str]) -> str:
+    """A list of terms, each with what is said of it."""
+    found = (element("dt", text(name)) + element("dd", prose(said)) for name, said in named.items())
+    return element("dl", *found)
+
+
+def frame_table(frame: pd.DataFrame, label: str) -> str:
+    """A frame with its header; ``label`` says what it holds to those who do not see it."""
+    header, *rows = text_rows(frame)
+    return table(header, rows, label)
 
 
 def table(
-    frame: pd.DataFrame,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    label: str,
     *,
-    links: Mapping[tuple[int, int], str] | None = None,
-    kinds: Mapping[tuple[int, int], str] | None = None,
+    links: Cells | None = None,
+    kinds: Cells | None = None,
 ) -> str:
-    """A frame with its header. ``links``: addresses by (row, column), ``kinds``: CSS classes."""
-    header, *rows = text_rows(frame)
+    """``links``: addresses by (row, column), ``kinds``: CSS classes. It scrolls in its own box,
+    by keyboard too, so that the page does not."""
     head = element("tr", *(element("th", text(name), scope="col") for name in header))
     body = [
         element(
@@ -48,57 +71,46 @@ def table(
         )
         for i, row in enumerate(rows)
     ]
-    whole = element("table", element("thead", head), element("tbody", *body))
-    return element("div", whole, class_="scroll")
+    return scrolled(element("thead", head) + element("tbody", *body), label)
 
 
-def _cell(
-    words: str,
-    place: tuple[int, int],
-    links: Mapping[tuple[int, int], str],
-    kinds: Mapping[tuple[int, int], str],
-) -> str:
-    inner = text(words)
-    if place in links:
+def scrolled(content: str, label: str) -> str:
+    whole = element("table", content)
+    return element("div", whole, class_="scroll", role="region", aria_label=label, tabindex="0")
+
+
+def _cell(words: str, place: tuple[int, int], links: Cells, kinds: Cells) -> str:
+    """The first of several values "a | b | c" is ours, and has the link to its runs."""
+    first, *others = words.split(" | ")
+    inner = text(first)
+    if place in links and first != MISSING:
         inner = element("a", inner, href=links[place])
-    return element("td", inner, class_=kinds[place]) if place in kinds else element("td", inner)
+    if others:
+        inner += element("small", text(" | ".join(others)))
+    names = [kinds[place]] if place in kinds else []
+    names += ["long"] if len(words) >= LONG and not others else []
+    tag, more = ("th", {"scope": "row"}) if place[1] == 0 else ("td", {})
+    more |= {"class_": " ".join(names)} if names else {}
+    return element(tag, inner, **more)
 
 
-def picture(path: Path, caption: str) -> str:
-    """A PNG within the page."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}" loading="lazy">'
-    return element("figure", image, element("figcaption", text(caption)))
+def picture(path: Path, caption: str, detail: str = "") -> str:
+    """A PNG within the page, as lossless WebP: the same pixels in less than half the bytes.
 
-
-def intervals(rows: Sequence[tuple[str, Estimate]], effect: float) -> str:
-    """A line for each estimate with its 95 % interval, 0 and D marked; empty where none has one."""
-    known = [(name, e) for name, e in rows if not math.isnan(e.standard_error)]
-    if not known:
-        return ""
-    low = min(0.0, *(e.low for _, e in known))
-    high = max(effect, *(e.high for _, e in known))
-    span = high - low or 1.0
-
-    def x(value: float) -> float:
-        return 150 + (WIDTH - 20) * (value - low) / span
-
-    height = ROW * len(known) + 22
-    lines = [
-        f'<line class="zero" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="{height - 20}"/>',
-        f'<line class="effect" x1="{x(effect):.1f}" x2="{x(effect):.1f}" y1="0" '
-        f'y2="{height - 20}"/>',
-        f'<text x="{x(0):.1f}" y="{height - 6}" text-anchor="middle">0</text>',
-        f'<text x="{x(effect):.1f}" y="{height - 6}" text-anchor="middle">D</text>',
-    ]
-    for number, (name, e) in enumerate(known):
-        y = ROW * number + ROW / 2
-        lines.append(f'<text x="142" y="{y + 4:.1f}" text-anchor="end">{text(name)}</text>')
-        lines.append(
-            f'<line class="interval" x1="{x(e.low):.1f}" x2="{x(e.high):.1f}" '
-            f'y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<circle cx="{x(e.estimate):.1f}" cy="{y:.1f}" r="4"/>'
-        )
-    words = "; ".join(f"{n} {e.estimate:+.3g} [{e.low:+.3g}, {e.high:+.3g}]" for n, e in known)
-    size = f'viewBox="0 0 {150 + WIDTH} {height}" role="img" aria-label="{text(words)}"'
-    return f'<svg class="intervals" {size}>{"".join(lines)}</svg>'
+    ``caption`` stands in the place of the picture for those who do not see it. Raises UserError
+    where it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            packed = io.BytesIO()
+            image.convert("RGB").save(packed, "WEBP", lossless=True, method=2)
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise UserError(f"{path} cannot be read; remove it and draw it again") from error
+    size = f'width="{width}" height="{height}" loading="lazy" decoding="async"'
+    data = base64.b64encode(packed.getvalue()).decode()
+    image_tag = f'<img alt="{escape(caption)}" {size} src="data:image/webp;base64,{data}">'
+    box = element("div", image_tag, class_="scroll", role="region", aria_label=caption)
+    box = box.replace("<div", '<div tabindex="0"', 1)
+    words = text(caption) + (element("small", prose(detail)) if detail else "")
+    return element("figure", box, element("figcaption", words))

@@ -12,6 +12,7 @@ from repro.analysis import claims, measured
 from repro.analysis.claim_table import claim_files, flags, long, short
 from repro.analysis.estimates import Pairs
 from repro.analysis.judged import Judged
+from repro.profiles import PROFILES
 from repro.report.claims import section
 
 STUDENTS = ("a:s1", "a:s2", "b:s3", "b:s4", "c:s5", "c:s6")
@@ -238,6 +239,6 @@ def test_a_verdict_that_depends_on_the_epoch_is_flagged() -> None:
 
 @pytest.mark.parametrize("number", range(1, 8))
 def test_a_claim_of_the_report_can_be_read_by_programs(number: int) -> None:
-    html = section(judge(number, Made()))
+    html = section(judge(number, Made()), PROFILES["demo"])
     assert f'id="claim-C{number}"' in html
     assert 'data-verdict="not-run"' in html

@@ -1,23 +1,38 @@
 """The report: one file that holds everything, and says what it lacks."""
 
+import base64
+import io
 import re
 from dataclasses import replace
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from repro import paper
 from repro.analysis import claims as judging
 from repro.analysis.estimates import cell
 from repro.analysis.evidence import Evidence
-from repro.analysis.formats import table_files, write_files
+from repro.analysis.tables import to_markdown
+from repro.departures import DEPARTURES
+from repro.errors import UserError
+from repro.grid import Choice, expand
+from repro.judging import of_one_profile
+from repro.profiles import PROFILES
 from repro.records import Record, Status, now_ms
+from repro.report import figures
 from repro.report import page as report
-from repro.report.html import element, intervals, picture, table
+from repro.report.html import element, frame_table, picture, table
 from repro.report.page import built_words, page
+from repro.report.plot import intervals
+from repro.report.runs import anchor
+from repro.report.written import read_written
+from repro.results import GridResults
 from tests.analysis.made_up import PROFILE, demo, made_up
 from tests.made_results import finished
 
@@ -60,12 +75,8 @@ class Checked(HTMLParser):
 
 @pytest.fixture
 def evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evidence:
-    monkeypatch.setattr(report, "ROOT", tmp_path)
-    tables = tmp_path / "paper_tables"
-    tables.mkdir()
-    (tables / "published.csv").symlink_to(
-        Path(__file__).parents[2] / "paper_tables" / "published.csv"
-    )
+    for module in (report, figures):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     runs = demo()
     rows = finished(*runs, grid="demo").assign(dataset="digits", top1_best=60.0, top1_last10=55.0)
     results = made_up(tmp_path, *runs)
@@ -89,6 +100,8 @@ def test_every_finished_run_stands_in_the_page_and_the_profile_is_marked(
         assert run_id in text
     assert escape(PROFILE.mark) in text
     assert "no figures yet" in text
+    assert "no tables yet" in text
+    assert "repro run stronger-teacher --profile demo" in text  # what it lacks
 
 
 def test_figures_are_within_the_page_and_old_ones_are_said(
@@ -96,15 +109,17 @@ def test_figures_are_within_the_page_and_old_ones_are_said(
 ) -> None:
     out = tmp_path / "figures" / "out" / "demo"
     out.mkdir(parents=True)
-    (out / "training-curves.png").write_bytes(b"picture")
-    found = Checked(page(evidence, ""))
-    assert found.sources == ["data:image/png;base64,cGljdHVyZQ=="]
+    draw(out / "training-curves-a-b.png")
+    text = page(evidence, "")
+    (source,) = Checked(text).sources
+    assert source.startswith("data:image/webp;base64,")
+    assert "Test accuracy and training loss by epoch" in text
     assert "older than the newest run" not in page(evidence, "")
     record = Record(tmp_path / "records" / evidence.table["key"].iloc[0])
     record.directory.mkdir(parents=True)
     record.create(evidence.grids[0].runs[0], {})
     record.write_status(Status("FINISHED", 1, now_ms() + 60_000))
-    assert "older than the newest run: training-curves" in page(evidence, "")
+    assert "older than the newest run: training-curves-a-b" in page(evidence, "")
 
 
 def test_nothing_is_fetched(evidence: Evidence) -> None:
@@ -114,41 +129,106 @@ def test_nothing_is_fetched(evidence: Evidence) -> None:
     assert "url(" not in text
 
 
+def draw(path: Path) -> np.ndarray:
+    """A picture of 20 x 10 pixels, as what is written to ``path``."""
+    pixels = np.random.default_rng(0).integers(256, size=(10, 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
 def test_words_are_escaped() -> None:
-    html = table(pd.DataFrame({"a<b": ["<script>", '"']}))
+    html = frame_table(pd.DataFrame({"a<b": ["<script>", '"']}), "a")
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert element("p", title='"<', class_="x") == '<p title="&quot;&lt;" class="x"></p>'
 
 
+def test_a_table_scrolls_in_its_box_and_links_ours_alone() -> None:
+    cells = [["kd", "72.1 (5) | 71.0 [best] | +1.1"], ["at", "-"]]
+    html = table(("method", "a:b"), cells, "top-1", links={(0, 1): "#x", (1, 1): "#y"})
+    assert 'role="region" aria-label="top-1" tabindex="0"' in html
+    assert '<a href="#x">72.1 (5)</a><small>71.0 [best] | +1.1</small>' in html
+    assert "#y" not in html
+    assert '<th scope="row">kd</th>' in html
+
+
 def test_an_interval_plot_marks_zero_and_the_effect() -> None:
     frame = pd.DataFrame({"a": [1.0, 2.0, 2.0], "b": [0.5, 1.0, 1.2]})
-    svg = intervals([("kd", cell(frame, ("a", "b")))], 0.3)
+    svg = intervals([("kd", cell(frame, ("a", "b")))], 0.3, "points")
     assert svg.count("<circle") == 1
     assert 'class="zero"' in svg
     assert 'class="effect"' in svg
-    assert intervals([("kd", cell(frame[:1], ("a", "b")))], 0.3) == ""
+    assert "D = 0.3: kd +0.767 [" in svg
+    assert intervals([("kd", cell(frame[:1], ("a", "b")))], 0.3, "points") == ""
 
 
-def test_a_picture_has_words(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"x")
-    assert 'alt="what it shows"' in picture(path, "what it shows")
+def test_a_picture_keeps_its_pixels_and_has_words(tmp_path: Path) -> None:
+    pixels = draw(tmp_path / "a.png")
+    html = picture(tmp_path / "a.png", "what it shows")
+    assert 'alt="what it shows" width="20" height="10" loading="lazy"' in html
+    data = re.search(r"base64,([^\"]+)", html)
+    assert data
+    packed = Image.open(io.BytesIO(base64.b64decode(data[1])))
+    assert np.array_equal(np.asarray(packed), pixels)
+    (tmp_path / "b.png").write_bytes(b"cut off")
+    with pytest.raises(UserError, match=r"b\.png cannot be read; remove it"):
+        picture(tmp_path / "b.png", "what it shows")
+
+
+def test_a_written_table_is_read_back(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a:b": ["1 | 2", "-"], "c:d": ["3", "4"]}, index=["kd", "at"])
+    frame.index.name = "method"
+    marked = {(0, 2): "best", (1, 2): "second"}
+    (tmp_path / "t.md").write_text(to_markdown(frame, "A title", ("one", "two"), marked))
+    found = read_written(tmp_path / "t.md")
+    assert (found.title, found.notes) == ("A title", ("one", "two"))
+    assert found.header == ("method", "a:b", "c:d")
+    assert found.rows == (("kd", "1 | 2", "3"), ("at", "-", "4"))
+    assert found.kinds == marked
+    assert found.links({("c:d", "at"): "x"}) == {(1, 2): "#x"}
+
+
+def test_a_written_table_of_a_row_a_cell_links_all_of_it(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"pair": ["a:b"], "method": ["kd"], "top-1": ["70"], "gain": ["+1"]})
+    (tmp_path / "t.md").write_text(to_markdown(frame, "A title", ()))
+    places = {("a:b", "kd"): anchor("a:b", "kd")}
+    found = read_written(tmp_path / "t.md").links(places)
+    assert found == {(0, 2): "#runs-a-b-kd", (0, 3): "#runs-a-b-kd"}
+
+
+def test_tables_stand_in_the_page_as_they_were_written(evidence: Evidence, tmp_path: Path) -> None:
+    out = tmp_path / "paper_tables" / "out" / "demo"
+    out.mkdir(parents=True)
+    frame = pd.DataFrame({"resnet14:resnet8": ["91.2", "92.3"]}, index=["teacher", "kd"])
+    frame.index.name = "method"
+    marks = (*evidence.marks, "how to read it")
+    (out / "accuracy.md").write_text(to_markdown(frame, "Demo: top-1 (%)", marks))
+    text = page(evidence, "")
+    found = Checked(text)
+    assert {"#runs-resnet14-teacher", "#runs-resnet14-resnet8-kd"} <= set(found.links)
+    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+    assert text.count(escape(PROFILE.mark)) == 1  # on top
+
+
+def test_every_departure_and_unknown_stands_in_the_page(evidence: Evidence) -> None:
+    text = page(evidence, "")
+    for words in DEPARTURES:
+        assert words.split("`")[0].split("'")[0] in unescape(text)
+    for unknown in (*paper.CMKD.values(), paper.TRIALS, paper.PLUG_IN_PAIRS):
+        assert escape(unknown.why) in text
+
+
+def test_a_grid_that_decides_another_claim_is_kept_where_its_runs_stand_elsewhere_too() -> None:
+    """A union of grids has all of plug-in's runs where plug-in's methods ran on its pairs."""
+    runs = expand("plug-in", PROFILES["demo"], Choice(trials=1))
+    table = finished(*runs, grid="plug-in")
+    grids = [
+        GridResults(grid, PROFILES["demo"], runs, table, Path("runs"), Path("data"))
+        for grid in ("cifar", "demo", "cifar-same", "plug-in")
+    ]
+    assert [found.grid for found in of_one_profile(grids)] == ["cifar", "plug-in"]
 
 
 def test_the_claims_of_made_up_runs_are_judged_in_order(evidence: Evidence) -> None:
     found: list[Any] = judging.judge(evidence)
     assert [judged.claim.name for judged in found] == [f"C{n}" for n in range(1, 8)]
-
-
-def test_a_table_is_shown_as_its_own_page_has_it(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    frame = pd.DataFrame({"a": [1.5], "b": ["x & y"]})
-    write_files(
-        table_files(frame, frame, "T", lines=(), places={(0, 0): "best"}), path.with_suffix("")
-    )
-    shown = report.as_written(path)
-    assert Checked(shown).ids == []
-    assert '<td class="best">1.50</td><td>x &amp; y</td>' in shown
-    path.with_suffix(".html").unlink()
-    assert report.as_written(path) == ""
