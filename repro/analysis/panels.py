@@ -11,7 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from repro.analysis.palette import OTHER_COLOUR, REGION_COLOURS, colour_of, marker_of
+from repro.analysis.colours import colour_of
+from repro.analysis.palette import OTHER_COLOUR, REGION_COLOURS, marker_of
 from repro.analysis.ranks import fitted_band
 from repro.analysis.statistics import t_interval
 

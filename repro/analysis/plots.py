@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from repro.analysis.palette import OTHER_COLOUR, TERM_COLOURS, colour_of, marker_of
+from repro.analysis.colours import colour_of
+from repro.analysis.palette import OTHER_COLOUR, TERM_COLOURS, marker_of
 
 AXIS_LABELS = {
     "test_top1": "test top-1 (%)",
