@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.figure import SubFigure
 
 from repro.analysis.boundary import NUMBERS, plane_summary
+from repro.analysis.colours import colour_of
 from repro.analysis.maps import decision_regions, region_legend
 from repro.analysis.measured import PICTURES, planes_of, regions_of
 from repro.analysis.measuring import SEED
-from repro.analysis.palette import colour_of
 from repro.analysis.plots import boundary_numbers
 from repro.analysis.regions import (
     Picture,

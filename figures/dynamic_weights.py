@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from repro.analysis.palette import colour_of
+from repro.analysis.colours import colour_of
 from repro.analysis.plots import weights_over_epochs
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.style import page_figure

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from repro.analysis.colours import colour_of
 from repro.analysis.correlation import matrix_rows, superclass_order
 from repro.analysis.maps import correlation_heatmaps
 from repro.analysis.measured import matrices_of, relations_of
-from repro.analysis.palette import colour_of
 from repro.analysis.regions import unpacked
 from repro.analysis.save import file_name, save_figure, trials_shown
 from repro.analysis.style import page_figure

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from repro.analysis.colours import colour_of
 from repro.analysis.landscape import NEAR, near_share
 from repro.analysis.measured import landscape_of
-from repro.analysis.palette import colour_of
 from repro.analysis.panels import landscape_contours, loss_range
 from repro.analysis.save import file_name, save_figure
 from repro.analysis.shown import compared, titled

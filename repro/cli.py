@@ -265,12 +265,13 @@ def browse(port: int, no_ui: bool, runs_dir: Path) -> None:
 
 @main.command()
 @PORT
+@click.option("--open/--no-open", "browser", default=True, help="Open it in a browser, if any.")
 @RUNS_DIR
-def ui(port: int, runs_dir: Path) -> None:
-    """Start the MLflow UI on loopback and print the address that shows runs."""
+def ui(port: int, browser: bool, runs_dir: Path) -> None:
+    """Start the MLflow UI on loopback; print and open the addresses that show runs."""
     from repro import serving
 
-    sys.exit(serving.ui(console(), runs_dir, port))
+    sys.exit(serving.ui(console(), runs_dir, port, browser=browser))
 
 
 @main.command()

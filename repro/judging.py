@@ -13,6 +13,7 @@ from repro.analysis.judged import Judged
 from repro.environment import ROOT, git_commit, keep_freed_memory
 from repro.files import make_directory, write_atomically
 from repro.output import SIZES, finished_grids, write_tables
+from repro.publish import publish_claims, publish_files
 from repro.report.claims import numbers
 from repro.report.page import built_words, page
 from repro.results import GridResults
@@ -30,13 +31,15 @@ def claims(
     runs_dir: Path,
     imported: Sequence[str] = (),
 ) -> None:
-    """Print the verdicts of the grids with finished runs, all of one profile."""
+    """Print the verdicts of the grids with finished runs, all of one profile, and log them."""
     keep_freed_memory()
-    evidence = Evidence(of_one_profile(list(finished_grids(grid, profile, runs_dir, imported))))
+    grids = of_one_profile(list(finished_grids(grid, profile, runs_dir, imported)))
+    evidence = Evidence(grids)
     found = judge(evidence)
     lines = [line for judged in found for line in said(judged)]
     for line in (*lines, *evidence.marks, *flags(found, evidence.failed)):
         console.print(line, highlight=False, markup=False)
+    publish_claims(grids, found)
 
 
 def said(judged: Judged) -> list[str]:
@@ -60,6 +63,7 @@ def report(console: Console, *, profile: str, runs_dir: Path) -> None:
     make_directory(path.parent)
     write_atomically(path, page(evidence, built_words(evidence, now, git_commit())))
     console.print(str(path.relative_to(ROOT)), highlight=False, markup=False)
+    publish_files(grids, "report", [path])
 
 
 def report_path(results: GridResults) -> Path:

@@ -13,9 +13,6 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from repro.analysis.accuracy import comparison_table
-from repro.analysis.published import load_published
-from repro.analysis.tables import to_markdown
 from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
 from repro.files import make_directory
@@ -24,15 +21,17 @@ from repro.imported import imported_teachers
 from repro.intake import take_in
 from repro.leases import Leases
 from repro.profiles import PROFILES, profile_named
+from repro.publish import publish, publish_files, register
 from repro.records import Records
 from repro.results import GridResults, grid_results
 from repro.spec import Run, key
 from repro.stages import quiet
 from repro.tracking import (
+    experiment_of,
     load_results,
     sync_records,
     tracking_uri,
-    write_summary,
+    write_note,
 )
 
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
@@ -60,42 +59,15 @@ def tables(
     runs_dir: Path,
     imported: Sequence[str] = (),
 ) -> None:
-    """Run every script of paper_tables/, and write the summary experiment."""
+    """Run every script of paper_tables/, and bring MLflow's summary of the grid up to date."""
     for results in finished_grids(grid, profile, runs_dir, imported):
         write_tables(console, results)
 
 
 def write_tables(console: Console, results: GridResults) -> None:
     """``tables`` of results that are at hand."""
-    _run_scripts(console, ROOT / "paper_tables", results)
-    table = summary(results)
-    write_summary(results.runs_dir, results.grid, table, summary_note(results, table))
-
-
-def summary(results: GridResults) -> pd.DataFrame:
-    """One row a cell: mean, std, n, 95 % half-width, published value and difference."""
-    published = load_published(ROOT / "paper_tables" / "published.csv")
-    dataset = results.profile.stream.dataset
-    tables = [
-        comparison_table(
-            results.table, published, pairs=pairs, methods=results.methods(part), dataset=dataset
-        )
-        for part, pairs in results.parts.items()
-    ]
-    table = pd.concat(tables)
-    columns = ["pair", "method", "metric", "mean", "std", "n", "ci95"]
-    finished = table[table["n"] > 0].drop_duplicates(["pair", "method"])
-    shown = finished[[*columns, "published_top1", "difference"]]
-    return shown.assign(profile=results.profile.name)
-
-
-def summary_note(results: GridResults, table: pd.DataFrame) -> str:
-    """The Markdown on top of the summary experiment: what it is, and the table itself."""
-    what = (
-        f"Grid **{results.grid}**, a run a (pair, method): `mean`, `std` and `ci95` (95 % "
-        "half-width) over `n` trials of test top-1 (%), beside `published_top1`."
-    )
-    return f"{what}\n\n{to_markdown(table, f'{results.grid} summary', results.marks)}"
+    for line in publish(results, _run_scripts(console, ROOT / "paper_tables", results)):
+        console.print(line, highlight=False, markup=False)
 
 
 def figures(
@@ -106,14 +78,15 @@ def figures(
     runs_dir: Path,
     imported: Sequence[str] = (),
 ) -> None:
-    """Run every script of figures/."""
+    """Run every script of figures/, and log what they drew."""
     from repro.analysis.style import house_style  # matplotlib takes half a second to import
 
     os.environ.setdefault("MPLBACKEND", "Agg")
     keep_freed_memory()
     for results in finished_grids(grid, profile, runs_dir, imported):
         with house_style():
-            _run_scripts(console, ROOT / "figures", results)
+            drawn = _run_scripts(console, ROOT / "figures", results)
+        publish_files((results,), "figures", drawn)
 
 
 def finished_grids(
@@ -178,12 +151,16 @@ def largest(
     return None
 
 
-def _run_scripts(console: Console, folder: Path, results: GridResults) -> None:
+def _run_scripts(console: Console, folder: Path, results: GridResults) -> list[Path]:
+    """Returns what they wrote."""
+    files: list[Path] = []
     out = make_directory(results.out(folder))
     for path in sorted(folder.glob("*.py")):
         console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False, markup=False)
         for written in load_script(path).write(results, out):
             console.print(str(written.relative_to(ROOT)), highlight=False, markup=False)
+            files.append(written)
+    return files
 
 
 def load_script(path: Path) -> ModuleType:
@@ -221,6 +198,10 @@ def sync(console: Console, runs_dir: Path, sources: Sequence[Path] = ()) -> int:
     for one in synced.values():
         if one.outcome == "damaged":
             say(f"damaged: {one.reason}")
+    for name in sorted({name for record in synced if (name := experiment_of(record))}):
+        write_note(runs_dir, name)
+    for line in register(runs_dir):
+        say(line)
     counts = Counter(one.outcome for one in synced.values())
     say(f"{tracking_uri(runs_dir)}: {counted(counts, SYNCED)}")
     return 1 if damaged or counts["damaged"] else 0

@@ -1,6 +1,11 @@
 """How a record looks in MLflow: names, tags, params, status. Pure; ``tracking`` writes it."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
+
+from repro.analysis.colours import colour_of
+from repro.paper_methods import METHODS
 
 STATES = {"RUNNING": "RUNNING", "FINISHED": "FINISHED", "FAILED": "FAILED", "STOPPED": "KILLED"}
 TAGS = ("key", "dataset", "profile", "grid", "pair", "teacher", "student", "method", "trial")
@@ -17,6 +22,16 @@ def experiment_name(tags: dict[str, str]) -> str:
 
 def run_name(tags: dict[str, str]) -> str:
     return f"{tags['pair']} {tags['method']} {tags['trial']}"
+
+
+def grouping(tags: dict[str, str]) -> dict[str, str]:
+    """What MLflow groups and colours a run by, beside the record's own tags: what its method
+    matches, and the colour that the method has in every figure."""
+    method = str(tags.get("method", ""))
+    known = METHODS.get(method.replace("+", "/").partition("/")[0])
+    family = "teacher" if method == "teacher" else known.kind if known else "other"
+    named = "baseline" if family == "none" else family
+    return {"family": named, "mlflow.runColor": colour_of(method)}
 
 
 def environment_tags(environment: dict[str, Any]) -> dict[str, str]:
@@ -47,7 +62,12 @@ def result_row(run: Any) -> dict[str, Any]:
 
 
 def summary_cell(row: dict[Any, Any]) -> tuple[dict[str, str], dict[str, float]]:
-    """A row of the summary as tags and metrics; what is NaN is left out."""
+    """A row of the summary as tags and metrics; what is no number or infinite is left out."""
     tags = {name: value for name, value in row.items() if isinstance(value, str)}
-    numbers = {n: float(v) for n, v in row.items() if isinstance(v, int | float) and v == v}
-    return tags, numbers
+    return tags, finite(row)
+
+
+def finite(values: Mapping[Any, Any]) -> dict[str, float]:
+    """Those that MLflow keeps as they are."""
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}

@@ -93,7 +93,19 @@ def test_the_walk_sees_the_whole_suite() -> None:
     [
         (
             "mlflow",
-            {f"repro.tracking.{m}" for m in ("checks", "entries", "mirror", "results", "store")},
+            {
+                f"repro.tracking.{module}"
+                for module in (
+                    "checks",
+                    "entries",
+                    "logged",
+                    "mirror",
+                    "registry",
+                    "results",
+                    "store",
+                    "summary",
+                )
+            },
         ),
         ("sqlalchemy", {"repro.tracking.store"}),
         ("click", {"repro.cli", "repro.options"}),

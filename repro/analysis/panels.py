@@ -10,7 +10,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
-from repro.analysis.palette import OTHER_COLOUR, REGION_COLOURS, colour_of, marker_of
+from repro.analysis.colours import colour_of
+from repro.analysis.palette import OTHER_COLOUR, REGION_COLOURS, marker_of
 from repro.analysis.plots import BAND_TRIALS
 from repro.analysis.ranks import fitted_band
 from repro.analysis.statistics import t_interval

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from repro.analysis.palette import OTHER_COLOUR, TERM_COLOURS, colour_of, marker_of
+from repro.analysis.colours import colour_of
+from repro.analysis.palette import OTHER_COLOUR, TERM_COLOURS, marker_of
 
 BAND_TRIALS = 3  # an interval of two trials would fill the panel
 TeacherColumn = Literal["teacher_top1", "teacher_params"]

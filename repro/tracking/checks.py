@@ -109,7 +109,7 @@ def damage(record: Record, error: Exception) -> str:
 
 def runs_by_key(client: MlflowClient, records: Iterable[Record]) -> dict[str, list[Run]]:
     """The active runs of the records' experiments, in a few calls for all of them."""
-    names = {name for record in records if (name := _experiment(record))}
+    names = {name for record in records if (name := experiment_of(record))}
     found: dict[str, list[Run]] = {}
     experiments = [e for name in sorted(names) if (e := client.get_experiment_by_name(name))]
     ids, token = [e.experiment_id for e in experiments], None
@@ -124,7 +124,7 @@ def runs_by_key(client: MlflowClient, records: Iterable[Record]) -> dict[str, li
     return found
 
 
-def _experiment(record: Record) -> str:
+def experiment_of(record: Record) -> str:
     """The name; "" where the record is damaged, which is told when its turn comes."""
     with suppress(*BROKEN):
         return checked(view.experiment_name(record.tags()))

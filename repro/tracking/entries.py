@@ -47,7 +47,7 @@ def wanted_of(record: Record, status: Status) -> Wanted:
     tags = record.tags()
     return Wanted(
         status=status,
-        tags={name: tags[name] for name in view.TAGS if name in tags},
+        tags={n: tags[n] for n in view.TAGS if n in tags} | view.grouping(tags),
         top1={entry["epoch"]: entry["metrics"]["test/top1"] for entry in entries},
         artifacts=artifacts_of(record),
     )

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from repro import spec, view
+from repro import notes, spec, view
 from repro.differences import Seen, differ, lacking
 from repro.errors import LeaseLost
 from repro.history import START, Position, read_on
@@ -101,7 +101,7 @@ class Mirror:
         run = named_run(self.client, record, self.uri)
         if run is None or run.info.start_time != status.started_ms:
             name = view.experiment_name(record.tags())
-            experiment = experiment_id(self.client, self.runs_dir, name)
+            experiment = experiment_id(self.client, self.runs_dir, name, notes.training(name))
             run = self._find(record, experiment, status)
             run = run or self._create(record, experiment, status)
             self.remember(record, run.info.run_id)
@@ -136,7 +136,8 @@ class Mirror:
 
     def _create(self, record: Record, experiment: str, status: Status) -> Run:
         environment = view.environment_tags(record.read_json("environment.json") or {})
-        tags = record.tags() | environment | {"key": record.key}
+        given = record.tags()
+        tags = given | view.grouping(given) | environment | {"key": record.key}
         started, name = status.started_ms, view.run_name(tags)
         with durable(record, "run created"):
             run = self.client.create_run(experiment, start_time=started, tags=tags, run_name=name)

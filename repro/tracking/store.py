@@ -84,10 +84,13 @@ def _open(database: Path, uri: str, first: str) -> MlflowClient:
     return client
 
 
-def experiment_id(client: MlflowClient, runs_dir: Path, name: str) -> str:
+def experiment_id(
+    client: MlflowClient, runs_dir: Path, name: str, tags: dict[str, str] | None = None
+) -> str:
     """The experiment's id; it is made where it is missing, local artifacts under ``runs_dir``.
 
-    Raises UserError for a name that could lead out of that directory.
+    ``tags``: what it is made with; of one that is there they stay as they are. Raises UserError for
+    a name that could lead out of that directory.
     """
     found = client.get_experiment_by_name(checked(name))
     if found and found.lifecycle_stage == "deleted":
@@ -97,7 +100,8 @@ def experiment_id(client: MlflowClient, runs_dir: Path, name: str) -> str:
     local = tracking_uri(runs_dir).startswith("sqlite:")
     location = artifacts_uri(runs_dir, name)
     try:
-        return client.create_experiment(name, artifact_location=location if local else None)
+        place = location if local else None
+        return client.create_experiment(name, artifact_location=place, tags=tags)
     except MlflowException:
         found = client.get_experiment_by_name(name)
         if found is None:

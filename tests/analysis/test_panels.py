@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from repro.analysis.palette import colour_of
+from repro.analysis.colours import colour_of
 from repro.analysis.panels import (
     difference_bars,
     embedding_points,

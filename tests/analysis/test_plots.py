@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from repro.analysis import maps, palette, plots
+from repro.analysis import colours, maps, palette, plots
 from repro.analysis.regions import picture_of
 from repro.errors import UserError
 
@@ -34,26 +34,26 @@ def probabilities():
 
 
 def test_method_colours_are_distinct_and_differ_from_the_spare_ones():
-    colours = [c.lower() for c in (*palette.METHOD_COLOURS.values(), *palette.SPARE_COLOURS)]
-    assert len(set(colours)) == len(colours)
+    listed = [c.lower() for c in (*colours.METHOD_COLOURS.values(), *colours.SPARE_COLOURS)]
+    assert len(set(listed)) == len(listed)
 
 
 def test_colours_are_stable():
-    assert palette.colour_of("cmkd") == "#d55e00"
-    assert palette.colour_of("not listed") == palette.colour_of("not listed")
-    assert palette.colour_of("not listed") in {c.lower() for c in palette.SPARE_COLOURS}
+    assert colours.colour_of("cmkd") == "#d55e00"
+    assert colours.colour_of("not listed") == colours.colour_of("not listed")
+    assert colours.colour_of("not listed") in {c.lower() for c in colours.SPARE_COLOURS}
 
 
 def test_a_variant_is_a_tint_of_its_method():
-    red, green, blue = to_rgb(palette.colour_of("cmkd/pearson only"))
+    red, green, blue = to_rgb(colours.colour_of("cmkd/pearson only"))
     assert red > green > blue
-    assert palette.colour_of("cmkd/pearson only") != palette.colour_of("cmkd/spearman only")
+    assert colours.colour_of("cmkd/pearson only") != colours.colour_of("cmkd/spearman only")
 
 
 def test_neighbouring_colours_have_different_markers():
-    pairs = [(palette.colour_of(m), palette.marker_of(m)) for m in palette.METHOD_COLOURS]
+    pairs = [(colours.colour_of(m), palette.marker_of(m)) for m in colours.METHOD_COLOURS]
     assert len(set(pairs)) == len(pairs)
-    assert len({palette.marker_of(m) for m in list(palette.METHOD_COLOURS)[:9]}) == 9
+    assert len({palette.marker_of(m) for m in list(colours.METHOD_COLOURS)[:9]}) == 9
 
 
 def test_the_profile_is_marked_on_the_figure_itself():
@@ -75,7 +75,7 @@ def test_training_curves_show_all_trials_their_mean_and_the_drops(ax, histories)
     assert ax.get_ylim()[1] >= 37
     assert thick[0].get_label() == "ce (n=3)"
     assert thick[0].get_ydata() == pytest.approx([1, 11, 21, 31])
-    assert thick[1].get_color() == palette.colour_of("kd")
+    assert thick[1].get_color() == colours.colour_of("kd")
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "test top-1 (%)")
 
 

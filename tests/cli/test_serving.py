@@ -1,5 +1,6 @@
 """``repro ui``: a server that ends with the command, on a port that is free."""
 
+import io
 import os
 import signal
 import socket
@@ -7,9 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+import webbrowser
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from repro import serving
 from tests.cli.invoke import error_of, repro
@@ -42,7 +47,11 @@ def test_a_signal_ends_the_server_and_its_workers(tmp_path: Path, number: int) -
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     threading.Thread(target=ask_for_the_end, daemon=True).start()
     assert serving.served([sys.executable, "-c", SERVER, str(told)]) == 0
-    assert not any(alive(int(pid)) for pid in told.read_text().split())
+    killed = [int(pid) for pid in told.read_text().split()]
+    patience = time.monotonic() + 10  # of a busy machine: a signal takes its time
+    while any(map(alive, killed)) and time.monotonic() < patience:
+        time.sleep(0.01)
+    assert not any(map(alive, killed))
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
 
 
@@ -65,3 +74,108 @@ def test_a_directory_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> N
     message = error_of(repro("ui", "--runs-dir", tmp_path / "typo"))
     assert message == f"{tmp_path / 'typo'} holds no runs; train some with `repro run demo`"
     assert not (tmp_path / "typo").exists()
+
+
+ADDRESS = "/#/experiments/{}/runs?workflowType=machine_learning"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An experiment as MLflow tells of it."""
+
+    experiment_id: str
+    name: str
+    last_update_time: int
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def test_addresses_show_runs_those_of_training_first_with_chosen_columns() -> None:
+    found = serving.addresses(
+        [
+            Shown("0", "Default", 9),
+            Shown("2", "demo summary", 8, {"mlflow.sharedViewState.cells": "{}"}),
+            Shown("1", "digits demo", 5, {"mlflow.sharedViewState.accuracy": "{}"}),
+            Shown("3", "somebody's", 7),
+        ],
+        "http://there",
+    )
+    assert list(found.items()) == [
+        ("somebody's", f"http://there{ADDRESS.format(3)}"),
+        ("digits demo", f"http://there{ADDRESS.format(1)}&viewStateShareKey=accuracy"),
+        ("demo summary", f"http://there{ADDRESS.format(2)}&viewStateShareKey=cells"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("display", "browser", "opened"), [(":0", True, 1), ("", True, 0), (":0", False, 0)]
+)
+def test_a_browser_is_opened_where_there_is_a_display_and_it_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, display: str, browser: bool, opened: int
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(webbrowser, "open", lambda address: asked.append(address))
+    console = Console(file=io.StringIO())
+    serving.announce(console, {"first": "http://a", "second": "http://b"}, browser=browser)
+    assert asked == ["http://a"][:opened]
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().split("\n")[:2] == ["first: http://a", "second: http://b"]
+
+
+def test_without_any_browser_the_addresses_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: str) -> None:
+        raise webbrowser.Error("could not locate runnable browser")
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "open", none)
+    serving.announce(Console(file=io.StringIO()), {"first": "http://a"}, browser=True)
+
+
+class Late(BaseHTTPRequestHandler):
+    """Answers from the third request on."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        Late.asked += 1
+        self.send_response(200 if Late.asked > 2 else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_addresses_come_when_the_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "ASKING_SECONDS", 0.01)
+    seen: list[int] = []
+    with HTTPServer(("127.0.0.1", 0), Late) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        serving.once_answering(base, lambda: seen.append(Late.asked), threading.Event())
+        server.shutdown()
+    assert seen == [3]
+
+
+def test_of_a_server_that_ends_before_it_answers_nothing_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "ASKING_SECONDS", 0.01)
+    ended = threading.Event()
+    threading.Timer(0.1, ended.set).start()
+    serving.once_answering("http://127.0.0.1:1", lambda: pytest.fail("told"), ended)
+
+
+def test_of_a_server_that_is_there_only_the_addresses_are_printed(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Client:
+        def search_experiments(self) -> list[Shown]:
+            return [Shown("4", "digits demo", 1)]
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:5000/")
+    monkeypatch.setattr(serving, "open_store", lambda _: Client())
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
+    result = repro("ui", "--no-open", "--runs-dir", runs_dir)
+    assert result.exit_code == 0
+    assert result.output == f"digits demo: http://there:5000{ADDRESS.format(4)}\n"

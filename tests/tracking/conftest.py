@@ -1,16 +1,19 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.tracking._tracking_service import utils
 
 from repro import live
 from repro.records import Records
-from repro.tracking import sync_records
+from repro.tracking import load_results, sync_records
 from tests import tiny
 from tests.tracking import down
 from tests.tracking.mirror import COMMIT, KD, RUNS, sync
+from tests.tracking.server import Server, serving
 
 
 @pytest.fixture(scope="package")
@@ -68,3 +71,24 @@ def synced(mirrored: Records, tmp_path: Path) -> Records:
     records = Records(directory)
     assert sync(records) == ["right"] * 3
     return records
+
+
+@pytest.fixture(scope="module")
+def one_server(store_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "mlflow.db").write_bytes(store_template.read_bytes())
+    with serving(folder / "mlflow.db", folder / "artifacts") as server:
+        yield server
+
+
+@pytest.fixture
+def server(one_server: Server, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The one that MLFLOW_TRACKING_URI names; well-behaved, and without runs of other tests."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", one_server.uri)
+    one_server.status, one_server.seconds = "", 0.0
+    one_server.before = lambda _number: None
+    results = load_results(runs_dir)
+    for run_id in results["run_id"]:
+        MlflowClient(one_server.uri).delete_run(run_id)
+    one_server.asked = 0
+    return one_server

@@ -76,12 +76,12 @@ def test_a_database_that_stays_locked_is_asked_again_in_seconds(
 
 def test_a_summary_that_a_locked_database_does_not_take_is_told(runs_dir: Path) -> None:
     table = pd.DataFrame([{"pair": "a:b", "method": "kd", "profile": "demo", "mean": 71.5}])
-    write_summary(runs_dir, "demo", table, "")
+    write_summary(runs_dir, "demo", table)
     with closing(sqlite3.connect(runs_dir / "mlflow.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         locked = pytest.raises(UserError, match=r"^MLflow at sqlite:.* is locked; nothing is lost")
         with instead_of_patience("PRAGMA busy_timeout = 50"), locked:
-            write_summary(runs_dir, "demo", table.assign(mean=72.0), "")
+            write_summary(runs_dir, "demo", table.assign(mean=72.0))
 
 
 def test_a_database_that_is_read_only(runs_dir: Path, alone: dict[str, Any]) -> None:

@@ -180,7 +180,8 @@ def test_sync_tells_what_is_damaged_and_ends_with_1(runs_dir: Path, trained: Pat
     (record_of(Records(runs_dir)).directory / "history.jsonl").write_text("x\n")
     result = repro("sync", "--runs-dir", runs_dir)
     assert result.exit_code == 1
-    told, last = result.output.splitlines()
+    told, model, last = result.output.splitlines()
+    assert model.startswith("model digits-demo-resnet8, version 1: ")
     assert told.startswith("damaged: ")
     assert told.endswith("to train this run again")
     assert last.endswith(

@@ -2,46 +2,22 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from repro import live
 from repro.errors import UserError
 from repro.leases import Leases
 from repro.limits import Interrupted
 from repro.live import Live, open_mirror
-from repro.tracking import load_results
 from tests import tiny
 from tests.cli.invoke import error_of, repro
 from tests.tracking.down import RUN, check, heal, synced, train
-from tests.tracking.server import Server, serving
+from tests.tracking.server import Server
 
 pytestmark = pytest.mark.usefixtures("often")
-
-
-@pytest.fixture(scope="module")
-def one_server(store_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "mlflow.db").write_bytes(store_template.read_bytes())
-    with serving(folder / "mlflow.db", folder / "artifacts") as server:
-        yield server
-
-
-@pytest.fixture
-def server(one_server: Server, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The one that MLFLOW_TRACKING_URI names; well-behaved, and without runs of other tests."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", one_server.uri)
-    one_server.status, one_server.seconds = "", 0.0
-    one_server.before = lambda _number: None
-    results = load_results(runs_dir)
-    for run_id in results["run_id"]:
-        MlflowClient(one_server.uri).delete_run(run_id)
-    one_server.asked = 0
-    return one_server
 
 
 @pytest.mark.usefixtures("server")
