@@ -106,7 +106,7 @@ def plot(judged: Judged) -> str:
     if not drawing:
         return ""
     words = (
-        f"Each comparison on these pairs, with its 95 % interval, in {judged.effect.unit}. "
+        f"Each comparison on these pairs, with its 95 % interval ({judged.effect.unit}). "
         "Solid line: no effect; dashed: D. Right of 0 is what the claim says."
     )
     return element("figure", drawing, element("figcaption", prose(words)))

@@ -46,7 +46,7 @@ def made_runs(count: int) -> dict[str, tuple[str, Run]]:
     asked: list[tuple[str, tuple[str, ...]]] = [(grid, ()) for grid in ACCURACY]
     asked += [(grid, ()) for grid in ("stronger-teacher", "ablation", "plug-in")]
     asked += [(grid, ALL) for grid in ACCURACY]
-    asked += [("stronger-teacher", (*DEFAULT_METHODS, "nkd"))]
+    asked += [("stronger-teacher", (*DEFAULT_METHODS, "nkd", "ttm"))]
     found: dict[str, tuple[str, Run]] = {}
     for grid, methods in asked:
         for run in expand(grid, PROFILE, Choice(methods=methods)):
