@@ -58,8 +58,8 @@ bench: setup  ## Training speed beside the usual loop, under 5 minutes: DATA=pat
 bench-gpu: setup  ## What decides the engine's design, on a GPU, 9 minutes a call: MORE="--only E1,E3".
 	$(VENV)/bin/python -m repro.bench.gpu $(MORE)
 
-ui: setup  ## The MLflow UI on this machine; prints the address that shows runs.
-	$(REPRO) ui --runs-dir "$(RUNS)" --port $(PORT)
+ui: setup  ## The MLflow UI on this machine; prints and opens addresses that show runs: MORE=--no-open.
+	$(REPRO) ui --runs-dir "$(RUNS)" --port $(PORT) $(MORE)
 
 browse: setup  ## The recorded results, nothing trained: tables, reports, the MLflow UI. Under a minute.
 	$(REPRO) browse --port $(PORT)

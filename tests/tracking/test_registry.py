@@ -16,10 +16,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from repro.errors import UserError
-from repro.portable import logits_of
+from repro.portable import Inputs, logits_of
 from repro.records import Record, Records
 from repro.spec import key
-from repro.tracking import load_results, tracking_uri
+from repro.tracking import load_results, registry, tracking_uri
 from repro.tracking.registry import model_name, register_teachers
 from tests import tiny
 from tests.tracking.mirror import record_of, rows, stored, sync
@@ -58,6 +58,17 @@ def check(records: Records, version: str) -> None:
         torch.testing.assert_close(found, ours(images))
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models without a network, which take a hundredth of the time."""
+
+    def save(_record: Record, path: Path, _inputs: Inputs) -> None:
+        path.mkdir()
+        (path / "MLmodel").write_text("flavors: {}")
+
+    monkeypatch.setattr(registry, "save", save)
+
+
 def test_a_loaded_model_says_what_ours_says_at_any_batch_size(synced: Records) -> None:
     before = rows(synced)
     assert register(synced) == [f"model {NAME}, version 1: teacher {key(tiny.TEACHER)[:8]}"]
@@ -86,6 +97,7 @@ def test_the_version_tells_where_it_is_from_and_what_it_takes(synced: Records) -
     assert version.tags["mean"] in client.get_registered_model(NAME).description
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_key_is_registered_once(synced: Records) -> None:
     register(synced)
     assert register(synced) == []
@@ -97,6 +109,7 @@ def test_only_finished_teachers_that_mlflow_knows_are_registered(records: Record
     assert versions(records) == []
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_run_that_was_made_anew_has_another_version(synced: Records) -> None:
     register(synced)
     client = MlflowClient(tracking_uri(synced.runs_dir))
@@ -106,16 +119,16 @@ def test_a_run_that_was_made_anew_has_another_version(synced: Records) -> None:
     assert len(register(synced)) == 1
     (version,) = versions(synced)
     assert version.run_id == stored(synced, tiny.TEACHER).info.run_id
-    check(synced, version.version)
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_model_whose_files_are_lost_is_registered_again(synced: Records) -> None:
     register(synced)
     for path in (synced.runs_dir / "artifacts").rglob("MLmodel"):
         path.unlink()
     assert len(register(synced)) == 1
-    (version,) = versions(synced)
-    check(synced, version.version)
+    assert len(versions(synced)) == 1
+    assert register(synced) == []
 
 
 def test_a_moved_directory_has_its_models(synced: Records, tmp_path: Path) -> None:
@@ -127,6 +140,7 @@ def test_a_moved_directory_has_its_models(synced: Records, tmp_path: Path) -> No
     check(there, "1")
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "call",
     [
