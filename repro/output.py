@@ -35,6 +35,7 @@ from repro.tracking import (
     write_summary,
 )
 
+NOTE_CHARACTERS = 19_000  # MLflow refuses notes of 20,000 and more
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
 HELD = "held by a process that trains them"
 SYNCED = {
@@ -95,7 +96,10 @@ def summary_note(results: GridResults, table: pd.DataFrame) -> str:
         f"Grid **{results.grid}**, a run a (pair, method): `mean`, `std` and `ci95` (95 % "
         "half-width) over `n` trials of test top-1 (%), beside `published_top1`."
     )
-    return f"{what}\n\n{to_markdown(table, f'{results.grid} summary', results.marks)}"
+    shown = to_markdown(table, f"{results.grid} summary", results.marks)
+    if len(what) + len(shown) > NOTE_CHARACTERS:
+        shown = f"The table is too long for a note: paper_tables/out/{results.grid}/ has it."
+    return f"{what}\n\n{shown}"
 
 
 def figures(
