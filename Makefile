@@ -83,10 +83,10 @@ $(VENV)/.browser: requirements-browser.lock $(VENV)/.ready
 	touch $@
 
 test-browser: $(VENV)/.browser  ## MLflow's pages and the report of a finished demo in Chromium, 2 minutes.
-	@command -v $(CHROMIUM) $(CHROMEDRIVER) >/dev/null || { apt-get update && \
-	apt-get install -y chromium chromium-driver; } >/dev/null 2>&1 || { echo "no $(CHROMIUM) or no \
-	$(CHROMEDRIVER): install Debian's chromium and chromium-driver, or name yours: CHROMIUM=path \
-	CHROMEDRIVER=path"; exit 1; }
+	@there() { command -v "$(CHROMIUM)" && command -v "$(CHROMEDRIVER)"; } >/dev/null; \
+	there || { apt-get update && apt-get install -y chromium chromium-driver; } >/dev/null 2>&1; \
+	there || { echo "no $(CHROMIUM) with $(CHROMEDRIVER) here: install Debian's chromium and" \
+	  "chromium-driver, or name yours: make test-browser CHROMIUM=path CHROMEDRIVER=path"; exit 1; }
 	MPLBACKEND=Agg CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
 	  $(VENV)/bin/python -m pytest tests/browser $(MORE)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 NOTE, VIEW = "mlflow.note.content", "mlflow.sharedViewState."
-CHARACTERS = 20_000  # of a note: MLflow takes no longer ones
+CHARACTERS = 19_999  # of a note: MLflow takes no longer ones
 HOW = "## How to read it"
 TOO_LONG = "(too long for a note: see the artifacts of the run *tables and figures*)"
 

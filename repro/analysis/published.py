@@ -59,6 +59,7 @@ PUBLISHED_METHODS = {
 }
 
 Cells = Mapping[tuple[str, ...], pd.DataFrame]
+NONE = pd.DataFrame(columns=list(COLUMNS))
 CRD_BENCHMARK = "HobbitLong/RepDistiller"  # reran the earlier methods: the original of their cells
 LSKD = ("arXiv:2403.01427 (LSKD paper)", "sunshangquan/logit-standardization-KD")
 ORIGINAL_SOURCES = {
@@ -145,7 +146,7 @@ def published_for(
     student = "" if method == "teacher" else pair.rpartition(":")[2]
     cells = by_cell(published) if isinstance(published, pd.DataFrame) else published
     cell = (dataset, STANDARD_RECIPES.get(dataset, ""), name, teacher, student)
-    rows = cells.get(cell, pd.DataFrame(columns=list(COLUMNS)))
+    rows = cells.get(cell, NONE)
     if len(rows) < 2:
         return rows
     rank = pd.DataFrame(

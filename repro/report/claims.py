@@ -33,7 +33,7 @@ def overview(claims: Sequence[Judged], failed: Sequence[str]) -> str:
 def _line(judged: Judged) -> str:
     found, scope = judged.headline
     link = element("a", text(f"{judged.claim.name}. {judged.claim.text}"), href=_address(judged))
-    said = f"{numbers(judged)}, {scope}" if found.label != "not run" else judged.missing
+    said = f"{numbers(judged)}, {scope}" if found.label != "not run" else f"needs {judged.missing}"
     return element("li", badge(found), link, element("span", text(said), class_="soft"))
 
 
