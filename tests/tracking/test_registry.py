@@ -27,6 +27,7 @@ from tests.tracking.server import Server
 from tests.tracking.test_moved import moved
 
 NAME = "digits-demo-resnet8"
+SIZE = (3, *tiny.digits().test.pixels.shape[1:3])  # of an image
 
 
 def teacher(records: Records) -> Record:
@@ -52,7 +53,7 @@ def load(records: Records, version: str) -> torch.nn.Module:
 def check(records: Records, version: str) -> None:
     ours, loaded = logits_of(teacher(records)), load(records, version)
     for batch in (1, 3, 64):
-        images = torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(batch))
+        images = torch.randn(batch, *SIZE, generator=torch.Generator().manual_seed(batch))
         found = loaded(images)
         assert (found.dtype, found.shape) == (torch.float32, (batch, 10))
         torch.testing.assert_close(found, ours(images))
@@ -195,7 +196,7 @@ def test_a_model_through_a_server_by_a_process_without_this_suite(
     assert len(register(records)) == 1
     assert register(records) == []
     images, logits = tmp_path / "images.npy", tmp_path / "logits.npy"
-    given = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
+    given = np.random.default_rng(0).normal(size=(3, *SIZE)).astype(np.float32)
     np.save(images, given)
     (version,) = versions(records)
     words = [str(images), str(logits), f"models:/{NAME}/{version.version}"]
