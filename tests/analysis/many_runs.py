@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 
 from repro import judging, output, results
-from repro.analysis import measured
+from repro.analysis import attack, measured
 from repro.data.dataset import Dataset, Images
 from repro.entries import run_tags
 from repro.environment import ROOT
@@ -92,6 +92,14 @@ def made_table(name: str, subject: measured.Subject) -> pd.DataFrame:
         count = PROFILE.triplets
         numbers = {n: 5 + random.random(count) for n in ("fragmentation", "ambiguity", "margin")}
         return pd.DataFrame({"triplet": range(count), **numbers})
+    if name == "attack":
+        return pd.DataFrame(
+            {
+                "radius": (0, *attack.RADII),
+                "top1": 40 + random.random(1 + len(attack.RADII)),
+                "images": PROFILE.attack_images,
+            }
+        )
     kinds = ("noise", "blur", "jpeg", "brightness", "contrast", "elastic")
     rows = [("clean", 0), *((kind, strength) for kind in kinds for strength in range(1, 6))]
     frame = pd.DataFrame(rows, columns=["corruption", "severity"])

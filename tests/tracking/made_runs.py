@@ -33,7 +33,8 @@ def history(number: int, epochs: int) -> str:
     for epoch in range(epochs):
         values = {name: (number * 7 + epoch * 13 + i) / 97 for i, name in enumerate(METRICS + MORE)}
         time_ms = STARTED_MS + number * 100_000 + epoch * 1000
-        entry = {"epoch": epoch, "time_ms": time_ms, "seconds": 1.0, "metrics": values}
+        entry = {"epoch": epoch, "time_ms": time_ms, "seconds": 1.0, "students": 5}
+        entry["metrics"] = values
         lines.append(json.dumps(entry) + "\n")
     return "".join(lines)
 
