@@ -1,12 +1,13 @@
 """How long cohorts take, from what was recorded on this machine."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from statistics import median
 
 import torch
 
 from repro.data.augment import num_views
-from repro.data.sizes import NUM_CLASSES, images_of
+from repro.data.sizes import NUM_CLASSES, SIDE, images_of
 from repro.environment import device_name
 from repro.errors import UserError
 from repro.models import MODELS, count_activations, count_macs, num_params
@@ -22,7 +23,7 @@ from repro.plan import (
     teacher_use,
 )
 from repro.records import MALFORMED, Records
-from repro.spec import Run
+from repro.spec import Run, Stream
 
 # Students side by side. On two cores 2, 4, 8 and 16 of resnet56:resnet20 ran at 0.72, 0.82, 0.95
 # and 0.93 of the speed of a student step alone (n = 3); for a GPU it is a guess.
@@ -56,8 +57,14 @@ def student_bytes(run: Run) -> int:
     recording (full and last batches, in two places); its parameters, gradients and momentum."""
     with torch.device("meta"):
         parameters = num_params(MODELS[run.network](NUM_CLASSES[run.stream.dataset]))
-    activations = run.stream.batch_size * count_activations(run.network)
+    side = SIDE[run.stream.dataset]
+    activations = run.stream.batch_size * count_activations(run.network, side)
     return 4 * (RECORDINGS * 2 * activations + 3 * parameters)
+
+
+def macs_on(stream: Stream) -> Callable[[str], int]:
+    """Multiply-accumulates of a network, by its name, for one image of the stream."""
+    return partial(count_macs, side=SIDE[stream.dataset])
 
 
 def cost(cohort: Cohort) -> float:
@@ -69,9 +76,10 @@ def estimate_seconds(
     cohort: Cohort, speed: float, *, live_teacher: bool = True, new_views: int = 0
 ) -> float:
     """Seconds at ``speed`` multiply-accumulates a second; ``new_views``: that it adds to a bank."""
-    images, evaluated = images_of(cohort.runs[0].stream)
-    epoch = epoch_macs(cohort, count_macs, images, evaluated, live_teacher=live_teacher)
-    teacher = count_macs(cohort.teacher.network) if cohort.teacher else 0
+    stream = cohort.runs[0].stream
+    macs, (images, evaluated) = macs_on(stream), images_of(stream)
+    epoch = epoch_macs(cohort, macs, images, evaluated, live_teacher=live_teacher)
+    teacher = macs(cohort.teacher.network) if cohort.teacher else 0
     return (epochs_left(cohort) * epoch + new_views * images * teacher) / speed
 
 

@@ -16,9 +16,9 @@ from repro.background import Background
 from repro.entries import final_metrics, history_entry, run_tags
 from repro.environment import describe
 from repro.errors import LeaseLost, UserError
+from repro.estimate import macs_on
 from repro.leases import Lease
 from repro.mending import keep_aside
-from repro.models import count_macs
 from repro.plan import Cohort, epoch_macs
 from repro.records import Record, State, Status, now_ms
 from repro.resume import ResumePoint, resume_point
@@ -98,9 +98,9 @@ class CohortJob:
         for run in cohort.runs:
             adapter = initial_adapter(run, outputs, data.training.labels, runtime.device)
             self.students[key(run)] = self._open(run, adapter)
-        images = len(data.training.labels)
+        images, macs = len(data.training.labels), macs_on(cohort.runs[0].stream)
         self.epoch_macs = epoch_macs(
-            cohort, count_macs, images, data.num_evaluated, live_teacher=self.source == "live"
+            cohort, macs, images, data.num_evaluated, live_teacher=self.source == "live"
         )
         runtime.progress.cohort(cohort, images)
         if cohort.first_epoch < self.epochs:  # else nothing is left but to finish

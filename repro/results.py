@@ -208,7 +208,7 @@ class GridResults:
         return (rank < (self.profile.stream.test_per_class or sizes)).numpy()
 
     def test_images(self, indices: Sequence[int]) -> torch.Tensor:
-        """Normalised test images [N, 3, 32, 32] at the positions ``indices``, on the CPU."""
+        """Normalised test images [N, 3, S, S] at the positions ``indices``, on the CPU."""
         mean, std = torch.tensor(self.dataset.mean), torch.tensor(self.dataset.std)
         return normalise(self.images[1].pixels[torch.as_tensor(indices)], mean, std)
 

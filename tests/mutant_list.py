@@ -153,15 +153,15 @@ LEARNING = (
     Mutant(
         "crop: row and column are swapped",
         "repro/data/augment.py",
-        "rows = offsets[:, :1] + side",
-        "rows = offsets[:, 1:] + side",
+        "rows = offsets[:, :1] + places",
+        "rows = offsets[:, 1:] + places",
         "tests/data/test_augment.py",
     ),
     Mutant(
         "flip: never",
         "repro/data/augment.py",
-        "torch.where(flips[:, None], SIZE - 1 - side, side)",
-        "torch.where(flips[:, None], side, side)",
+        "torch.where(flips[:, None], side - 1 - places, places)",
+        "torch.where(flips[:, None], places, places)",
         "tests/data/test_augment.py",
     ),
     Mutant(

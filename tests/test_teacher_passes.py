@@ -122,12 +122,21 @@ def test_a_bank_pays_where_its_missing_views_are_clearly_fewer_passes(
     assert bank_pays(passes, missing) is pays
 
 
-def test_every_bank_of_the_papers_grid_pays_and_none_of_the_small_profiles() -> None:
-    for profile, views in (("paper", 162), ("quick", 162), ("demo", 81)):
-        waves = plan(expand("cifar", PROFILES[profile]), set(), {})
-        passes = teacher_passes(waves)
-        assert passes
-        assert {bank_pays(count, views) for count in passes.values()} == {profile == "paper"}
+@pytest.mark.parametrize(
+    ("grid", "profile", "views", "pays"),
+    [
+        ("cifar", "paper", 162, {True}),
+        ("cifar", "quick", 162, {False}),
+        ("demo", "demo", 81, {False}),
+        ("ablation", "demo", 81, {True}),  # four cohorts a trial
+    ],
+)
+def test_every_bank_of_the_papers_grid_pays_and_none_of_the_small_ones(
+    grid: str, profile: str, views: int, pays: set[bool]
+) -> None:
+    passes = teacher_passes(plan(expand(grid, PROFILES[profile]), set(), {}))
+    assert passes
+    assert {bank_pays(count, views) for count in passes.values()} == pays
 
 
 def test_no_loss_of_the_suite_needs_features_and_the_plug_in_asks_the_inner_one() -> None:
@@ -148,6 +157,14 @@ def test_an_estimate_counts_the_bank_once_and_then_no_teacher() -> None:
     live = [seconds for *_, seconds in estimates([tuple(cohorts)], 1e9, "live")]
     assert live == pytest.approx([(students + 100 * images * large) / 1e9] * 3)
     assert live == [estimate_seconds(cohort, 1e9) for cohort in cohorts]
+
+
+def test_digits_cost_what_their_smaller_images_cost() -> None:
+    stream = replace(STREAM, dataset="digits", augment="crop")
+    run = replace(TEACHER, stream=stream, network="resnet20")
+    images, evaluated = images_of(stream)
+    macs = stream.epochs * (3 * images + evaluated) * count_macs("resnet20", side=16)
+    assert estimate_seconds(Cohort((run,)), 1e9) == pytest.approx(macs / 1e9)
 
 
 def test_an_estimate_decides_as_training_does() -> None:

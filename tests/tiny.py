@@ -36,8 +36,16 @@ STREAM = Stream(
 STEPS = 3  # an epoch: batches of 32, 32, 6
 OPTIM = Optim(milestones=(2,))
 TEACHER = Run(network="resnet8", loss=CE(), stream=STREAM, optim=OPTIM, method="teacher")
-PROFILE: Profile = replace(
-    PROFILES["demo"], stream=STREAM, trials=1, pairs={"demo": (("resnet14", "resnet8"),)}
+PROFILE: Profile = replace(  # and little is measured of what it trains
+    PROFILES["demo"],
+    stream=STREAM,
+    teacher_epochs=0,
+    trials=1,
+    pairs={"demo": (("resnet14", "resnet8"),)},
+    triplets=4,
+    resolution=20,
+    picture=20,
+    landscape_side=5,
 )
 
 

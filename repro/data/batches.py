@@ -10,6 +10,7 @@ from torch import Tensor
 from repro import spec
 from repro.data.augment import crop_flip, draw_crops, normalise, pad, view_numbers
 from repro.data.dataset import Images
+from repro.data.sizes import SIDE
 from repro.data.strong import draw_recipes, strong_view
 from repro.outputs import Batch
 
@@ -46,7 +47,7 @@ class Views:
 
 @dataclass(frozen=True, eq=False)
 class TrainingImages:
-    """A training set on its device: ``padded`` [N, 40, 40, 3] uint8, ``labels`` [N] int64.
+    """A training set on its device: ``padded`` [N, S + 8, S + 8, 3] uint8, ``labels`` [N] int64.
 
     ``mean``, ``std`` [3] float32.
     """
@@ -72,7 +73,7 @@ def epoch_views(stream: spec.Stream, trial: int, epoch: int, num_images: int) ->
     numbers = view_numbers(offsets, flips, stream.augment)
     recipes = None
     if stream.second_view == "strong":
-        recipes = draw_recipes(num_images, stream.augment, generator)
+        recipes = draw_recipes(num_images, stream.augment, generator, side=SIDE[stream.dataset])
     return Views(order, offsets, flips, numbers, recipes)
 
 
@@ -130,7 +131,7 @@ def evaluation_batches(
     device: torch.device | str,
     batch_size: int | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image as it is, in order: (images [B, 3, 32, 32] float32, labels [B] int64)."""
+    """Every image as it is, in order: (images [B, 3, S, S] float32, labels [B] int64)."""
     batch_size = batch_size or evaluation_batch_size(torch.device(device))
     pixels, labels = images.pixels.to(device), images.labels.to(device)
     means, stds = (torch.tensor(t, dtype=torch.float32, device=device) for t in (mean, std))

@@ -15,7 +15,7 @@ HELD_OUT = 10  # split "tune" evaluates on one in so many images of each class o
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """``pixels`` [N, 32, 32, 3] uint8 RGB, ``labels`` [N] int64."""
+    """``pixels`` [N, S, S, 3] uint8 RGB, ``labels`` [N] int64."""
 
     pixels: Tensor
     labels: Tensor

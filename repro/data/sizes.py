@@ -1,9 +1,10 @@
-"""How many classes and images the datasets have, without loading them."""
+"""How many classes and images the datasets have, and how large, without loading them."""
 
 from repro.data.dataset import HELD_OUT
 from repro.spec import Stream
 
 NUM_CLASSES = {"cifar100": 100, "digits": 10}
+SIDE = {"cifar100": 32, "digits": 16}  # pixels of an image
 NUM_IMAGES = {"cifar100": (50_000, 10_000), "digits": (1_297, 500)}  # train, test
 
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.data.augment import SIZE, crop_flip, draw_crops
+from repro.data.augment import crop_flip, draw_crops
 from repro.spec import Augment
 
 OPERATIONS = {  # name: the range of its strength
@@ -66,17 +66,23 @@ class Slot(NamedTuple):
     thresholds: Tensor
 
 
-def draw_recipes(num_images: int, augment: Augment, generator: torch.Generator) -> Tensor:
-    """A recipe an image, [N, 27] float32 on the CPU; crop and flip are as ``augment`` says."""
+def draw_recipes(
+    num_images: int, augment: Augment, generator: torch.Generator, *, side: int
+) -> Tensor:
+    """A recipe an image of ``side`` x ``side`` pixels, [N, 27] float32 on the CPU.
+
+    Crop and flip are as ``augment`` says.
+    """
     offsets, flips = draw_crops(num_images, augment, generator)
     kinds = torch.randint(len(OPERATIONS), (num_images, SLOTS), generator=generator)
     shape = (num_images, SLOTS + 3)
     numbers = torch.rand(shape, generator=generator, dtype=torch.float64)
-    slots = [operation(kinds[:, i], numbers[:, i]) for i in range(SLOTS)]
-    return torch.cat([offsets, flips[:, None], hole(numbers[:, SLOTS:]), *slots], dim=1).float()
+    slots = [operation(kinds[:, i], numbers[:, i], side) for i in range(SLOTS)]
+    holes = hole(numbers[:, SLOTS:], side)
+    return torch.cat([offsets, flips[:, None], holes, *slots], dim=1).float()
 
 
-def operation(kinds: Tensor, numbers: Tensor) -> Tensor:
+def operation(kinds: Tensor, numbers: Tensor, side: int) -> Tensor:
     """``kinds`` [N] int64, ``numbers`` [N] float64 in [0, 1) -> columns of a recipe [N, 10]."""
     low, high = torch.tensor(list(OPERATIONS.values()), dtype=torch.float64)[kinds].T
     strengths = low + (high - low) * numbers
@@ -93,35 +99,35 @@ def operation(kinds: Tensor, numbers: Tensor) -> Tensor:
     across = (cos, where("shear-x", strengths) - sin)
     down = (where("shear-y", strengths) + sin, cos)
     # A rotation is around the middle; a pixel is where its middle is.
-    column = SIZE / 2 * (1 - cos + sin) + SIZE * where("translate-x", strengths)
-    row = SIZE / 2 * (1 - cos - sin) + SIZE * where("translate-y", strengths)
+    column = side / 2 * (1 - cos + sin) + side * where("translate-x", strengths)
+    row = side / 2 * (1 - cos - sin) + side * where("translate-y", strengths)
     affine = (*across, column + sum(across) / 2, *down, row + sum(down) / 2)
     fixed = [torch.floor(FIXED * part + 0.5) for part in affine]
     return torch.stack([kinds.double(), *fixed, alphas, steps, thresholds], dim=1)
 
 
-def hole(numbers: Tensor) -> Tensor:
-    """``numbers`` [N, 3] in [0, 1): side and centre -> first and last columns, rows: [N, 4].
+def hole(numbers: Tensor, side: int) -> Tensor:
+    """``numbers`` [N, 3] in [0, 1): size and centre -> first and last columns, rows: [N, 4].
 
-    The centre is in (1, 32], since numpy's uniform(32) is that from 32 to 1.
+    The centre is in (1, side], since numpy's uniform(32) is that from 32 to 1.
     """
-    side = LARGEST_HOLE * SIZE * numbers[:, :1]
-    centre = SIZE - (SIZE - 1) * numbers[:, 1:]
-    first = (centre - side / 2).clamp(min=0).floor()
-    last = (first + side).clamp(max=SIZE).floor()  # inclusive: a side of 5.3 covers 6 pixels
-    last = torch.where(side > 0, last, -1.0)
+    size = LARGEST_HOLE * side * numbers[:, :1]
+    centre = side - (side - 1) * numbers[:, 1:]
+    first = (centre - size / 2).clamp(min=0).floor()
+    last = (first + size).clamp(max=side).floor()  # inclusive: a size of 5.3 covers 6 pixels
+    last = torch.where(size > 0, last, -1.0)
     return torch.stack([first, last], dim=2).flatten(1)
 
 
 def strong_view(padded: Tensor, indices: Tensor, recipes: Tensor) -> Tensor:
-    """The images ``indices`` [B] of ``padded`` [N, 40, 40, 3] as ``recipes`` [B, 27] say.
+    """The images ``indices`` [B] of ``padded`` [N, S + 8, S + 8, 3] as ``recipes`` [B, 27] say.
 
-    [B, 32, 32, 3] uint8. Nothing waits for the device.
+    [B, S, S, 3] uint8. Nothing waits for the device.
     """
     places = recipes[:, :HEAD].long()
     pixels = crop_flip(padded, indices, places[:, :2], places[:, 2] > 0)
     # One colour after another: 4.7 ms for 64 images on a CPU core; pixel after pixel 6.4 ms.
-    pixels = pixels.permute(0, 3, 1, 2).contiguous()  # [B, 3, 32, 32]
+    pixels = pixels.permute(0, 3, 1, 2).contiguous()  # [B, 3, S, S]
     for first in range(HEAD, recipes.shape[1], SLOT):
         kinds, affine, *rest = recipes[:, first : first + SLOT, None, None].split(WIDTHS, dim=1)
         slot = Slot(kinds, affine.int(), *rest)
@@ -131,12 +137,13 @@ def strong_view(padded: Tensor, indices: Tensor, recipes: Tensor) -> Tensor:
 
 def warp(pixels: Tensor, slot: Slot) -> Tensor:
     """Rotate, shear, translate: the nearest pixel, black from outside the image."""
-    side = torch.arange(SIZE, dtype=torch.int32, device=pixels.device)
+    side = pixels.shape[3]
+    axis = torch.arange(side, dtype=torch.int32, device=pixels.device)
     per_column, per_row, origin = slot.affine.view(-1, 2, 3, 1, 1).unbind(2)  # [B, 2, 1, 1] each
-    place = (per_column * side + per_row * side[:, None] + origin) >> 16  # [B, 2, 32, 32]
+    place = (per_column * axis + per_row * axis[:, None] + origin) >> 16  # [B, 2, S, S]
     column, row = place.split(1, dim=1)
-    outside = (column | row) >> 5 != 0  # not both in 0..31
-    places = (SIZE * row + column).masked_fill(outside, SIZE**2)
+    outside = ((place < 0) | (place >= side)).any(dim=1, keepdim=True)
+    places = (side * row + column).masked_fill(outside, side**2)
     source = F.pad(pixels.flatten(2), (0, 1))  # a black pixel after the last
     return source.gather(2, places.flatten(2).long().expand(-1, 3, -1)).view(pixels.shape)
 
@@ -163,7 +170,7 @@ def levels(counts: Tensor, slot: Slot) -> Tensor:
 def stretched(old: Tensor, below: Tensor) -> Tensor:
     """From the darkest level to 0, from the lightest to 255; in float64, as in Python."""
     darkest = (below == 0).sum(dim=2, keepdim=True).double()
-    lightest = (below < SIZE**2).sum(dim=2, keepdim=True).double()
+    lightest = (below < below[:, :, -1:]).sum(dim=2, keepdim=True).double()
     scale = torch.full_like(darkest, 255.0) / (lightest - darkest)
     new = (old * scale + -darkest * scale).clamp(0, 255)
     return torch.where(lightest > darkest, new, old.double())
@@ -171,7 +178,7 @@ def stretched(old: Tensor, below: Tensor) -> Tensor:
 
 def equalized(old: Tensor, counts: Tensor, below: Tensor) -> Tensor:
     """Each level by the pixels below it; ``step`` pixels a level."""
-    of_darker = below.masked_fill(below == SIZE**2, 0).amax(dim=2, keepdim=True)
+    of_darker = below.masked_fill(below == below[:, :, -1:], 0).amax(dim=2, keepdim=True)
     step = torch.floor(of_darker / torch.full_like(of_darker, 255.0))  # than the lightest
     new = torch.floor((torch.floor(step / 2) + below - counts) / step).clamp(max=255)
     return torch.where(step > 0, new, old)
@@ -180,7 +187,7 @@ def equalized(old: Tensor, counts: Tensor, below: Tensor) -> Tensor:
 def blend(pixels: Tensor, slot: Slot) -> Tensor:
     """Brightness, contrast, colour, sharpness: between a duller image and the image."""
     image = pixels.float()
-    red, green, blue = image.split(1, dim=1)  # [B, 1, 32, 32] each
+    red, green, blue = image.split(1, dim=1)  # [B, 1, S, S] each
     luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue  # below 2^24: exact
     grey = torch.floor((luma + FIXED // 2) / FIXED)
     mean = torch.floor(grey.mean(dim=(2, 3), keepdim=True) + 0.5)
@@ -203,9 +210,9 @@ def smooth(image: Tensor) -> Tensor:
 
 def cut_out(pixels: Tensor, holes: Tensor) -> Tensor:
     """Fill ``holes`` [B, 4] (first and last column, first and last row), in place."""
-    side = torch.arange(SIZE, device=pixels.device)
+    axis = torch.arange(pixels.shape[3], device=pixels.device)
     left, right, top, bottom = holes[..., None].unbind(1)  # [B, 1] each
-    columns, rows = (side >= left) & (side <= right), (side >= top) & (side <= bottom)  # [B, 32]
+    columns, rows = (axis >= left) & (axis <= right), (axis >= top) & (axis <= bottom)  # [B, S]
     inside = rows[:, :, None] & columns[:, None]
     for channel, level in enumerate(FILL):
         pixels[:, channel].masked_fill_(inside, level)

@@ -1,7 +1,7 @@
 """The 22 CIFAR networks of the knowledge-distillation benchmark, by name.
 
 Structures as in RepDistiller at b84f547, with modules in its order, so that its checkpoints can be
-read by position. Each network maps images [B, 3, 32, 32] to ``Outputs``, and its last layer is
+read by position. Each network maps images [B, 3, S, S] to ``Outputs``, and its last layer is
 ``classifier``.
 """
 
@@ -23,6 +23,7 @@ from repro.models.wrn import wide_resnet
 from repro.outputs import Outputs
 
 Places = Mapping[str, Tensor]
+CIFAR_SIDE = 32  # pixels; what is counted is counted for these images unless told otherwise
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {
     "resnet8": partial(cifar_resnet, depth=8, widths=NARROW),
@@ -73,23 +74,23 @@ def num_params(module: nn.Module) -> int:
 
 
 @cache
-def count_macs(name: str, num_classes: int = 100) -> int:
-    """Multiply-accumulates of convolutions and classifier for one 32 x 32 image.
+def count_macs(name: str, num_classes: int = 100, side: int = CIFAR_SIDE) -> int:
+    """Multiply-accumulates of convolutions and classifier for one image of ``side`` x ``side``.
 
     Counted on the meta device, so nothing is computed. Raises ``UserError`` for an unknown name.
     """
     construct = _constructor(name)
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        construct(num_classes).eval()(torch.empty(1, 3, 32, 32))
+        construct(num_classes).eval()(torch.empty(1, 3, side, side))
     return counter.get_total_flops() // 2  # the counter takes two operations a multiply-accumulate
 
 
 @cache
-def shapes(name: str, num_classes: int) -> Outputs:
+def shapes(name: str, num_classes: int, side: int = CIFAR_SIDE) -> Outputs:
     """A network's outputs for one image on device meta: shapes, no values. UserError if unknown."""
     construct = _constructor(name)
     with torch.device("meta"), torch.no_grad():
-        return construct(num_classes).eval()(torch.empty(1, 3, 32, 32))
+        return construct(num_classes).eval()(torch.empty(1, 3, side, side))
 
 
 @cache
@@ -101,10 +102,10 @@ def places(name: str, num_classes: int) -> Places:
 
 
 @cache
-def count_activations(name: str) -> int:
+def count_activations(name: str, side: int = CIFAR_SIDE) -> int:
     """Elements that a network's leaf modules put out for one image, counted as ``count_macs``."""
     with torch.device("meta"):
-        return activation_elements(_constructor(name)(100), torch.empty(1, 3, 32, 32))
+        return activation_elements(_constructor(name)(100), torch.empty(1, 3, side, side))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from repro.data.augment import PADDING, view_numbers
 from repro.data.batches import TrainingImages, Views, take
-from repro.data.sizes import NUM_CLASSES
+from repro.data.sizes import NUM_CLASSES, SIDE
 from repro.losses.protocol import adapter_of, deploys
 from repro.models import shapes
 from repro.outputs import Batch, Outputs
@@ -50,13 +50,18 @@ def stored_adapter(run: Run) -> nn.Module | None:
 
 def _shapes(run: Run) -> Outputs:
     """Of a finished network's outputs, on device meta."""
-    outputs = shapes(run.network, NUM_CLASSES[run.stream.dataset])
+    outputs = _plain_shapes(run)
     part = deploying(stored_adapter(run))
     return outputs if part is None else part.to("meta").deploy(outputs)  # type: ignore[operator]
 
 
+def _plain_shapes(run: Run) -> Outputs:
+    dataset = run.stream.dataset
+    return shapes(run.network, NUM_CLASSES[dataset], SIDE[dataset])
+
+
 def _adapter(run: Run, teacher: Outputs, labels: Tensor) -> nn.Module | None:
-    student = shapes(run.network, NUM_CLASSES[run.stream.dataset])
+    student = _plain_shapes(run)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed("adapter", run.trial))
         return adapter_of(run.loss, student, teacher, labels)

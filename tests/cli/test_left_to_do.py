@@ -14,9 +14,9 @@ from tests.cli.invoke import DEMO, EPOCHS, begin, files, repro
 def test_a_plan_writes_nothing_and_says_what_would_run(elsewhere: Path) -> None:
     result = repro("plan", "demo", "--runs-dir", elsewhere)
     assert result.exit_code == 0
-    assert "grid demo, profile demo: 11 runs: 11 new" in result.output
+    assert "grid demo, profile demo: 26 runs: 26 new" in result.output
     rows = [line for line in result.output.splitlines() if DEMO[0].network in line]
-    assert [row.split("│")[1].strip() for row in rows] == ["0", "1", "1"]
+    assert [row.split("│")[1].strip() for row in rows] == ["0", "1", "1", "1", "1", "1"]
     assert "ce kd dkd dist cmkd" in rows[1]
     assert "assumed, nothing measured here yet" in result.output
     assert not elsewhere.exists()
@@ -25,7 +25,7 @@ def test_a_plan_writes_nothing_and_says_what_would_run(elsewhere: Path) -> None:
 def test_a_plan_counts_epochs_that_are_left(tmp_path: Path) -> None:
     begin(DEMO[0], tmp_path, epochs=2)
     result = repro("plan", "demo", "--runs-dir", tmp_path)
-    assert "1 STOPPED, 10 new" in " ".join(result.output.split())
+    assert "1 STOPPED, 25 new" in " ".join(result.output.split())
     teacher_row = next(line for line in result.output.splitlines() if "teacher" in line)
     assert teacher_row.split("│")[4].strip() == str(EPOCHS - 2)
 
@@ -37,7 +37,7 @@ def test_a_finished_grid_trains_nothing(tmp_path: Path) -> None:
     result = repro("run", "demo", "--runs-dir", tmp_path)
     assert (result.exit_code, result.output) == (
         0,
-        "grid demo, profile demo: 11 runs, 11 finished\n",
+        "grid demo, profile demo: 26 runs, 26 finished\n",
     )
     assert files(tmp_path) == before
 
@@ -47,7 +47,7 @@ def test_a_recorded_grid_trains_nothing(tmp_path: Path) -> None:
         begin(run, tmp_path, "FINISHED")
     (tmp_path / "records").rename(tmp_path / "recorded")
     result = repro("run", "demo", "--runs-dir", tmp_path)
-    assert (result.exit_code, "11 finished" in result.output) == (0, True)
+    assert (result.exit_code, "26 finished" in result.output) == (0, True)
 
 
 def test_failed_runs_are_told_with_reason_and_way_out(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_failed_runs_are_told_with_reason_and_way_out(tmp_path: Path) -> None:
     result = repro("run", "demo", "--runs-dir", tmp_path)
     assert result.exit_code == 1
     last = result.output.splitlines()[-1]
-    expected = "failed: resnet14:resnet8 cmkd trial 1: as asked; "
+    expected = "failed: resnet14:resnet8 cmkd trial 4: as asked; "
     assert last == f"{expected}remove {record.directory} to try it again"
 
 

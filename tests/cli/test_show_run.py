@@ -92,7 +92,7 @@ def test_a_recorded_run_is_shown_by_the_first_digits_of_its_key(tmp_path: Path) 
     assert files(tmp_path) == before
     words = ("show-run", key(run)[:8], "--runs-dir", tmp_path)
     assert line_of("method", *words) == ["dkd", "as recorded"]
-    assert line_of("stream.epochs", *words) == ["8", "profile demo; the recipe: 240"]
+    assert line_of("stream.epochs", *words) == ["9", "profile demo; the recipe: 240"]
     assert line_of("optim.momentum", *words) == ["0.9", "RepDistiller@b84f547 train_student.py"]
 
 

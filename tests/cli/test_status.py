@@ -108,7 +108,7 @@ def test_the_command_counts_and_changes_nothing(record: Record) -> None:
 
 def test_of_a_grid_what_was_never_begun_counts_too(tmp_path: Path) -> None:
     result = repro("status", "demo", "--runs-dir", tmp_path)
-    assert "demo: 11 runs: 11 new" in result.output
+    assert "demo: 26 runs: 26 new" in result.output
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,12 @@ from repro.data.strong import (
 COUNT = 60
 
 
-def images() -> Tensor:
+def images(side: int = 32) -> Tensor:
     """Noise, and what is special to some operation: smooth, dim, two-level and constant images."""
     draw = torch.Generator().manual_seed(3)
-    noise = torch.randint(256, (COUNT, 32, 32, 3), generator=draw)
-    ramp = torch.arange(32)[:, None, None] * torch.tensor([8, 5, 2]) + torch.arange(32)[:, None]
+    noise = torch.randint(256, (COUNT, side, side, 3), generator=draw)
+    axis = torch.arange(side) * 32 // side
+    ramp = axis[:, None, None] * torch.tensor([8, 5, 2]) + axis[:, None]
     noise[10:30] = ramp.clamp(max=255) + noise[10:30] // 32
     noise[30:40] = 90 + noise[30:40] // 10
     noise[40:45] = 20 + 200 * (noise[40:45] > 200)
@@ -45,10 +46,10 @@ def strengths(name: str) -> tuple[Tensor, Tensor]:
     return numbers, low + (high - low) * numbers
 
 
-def recipes(operations: list[Tensor], holes: Tensor | None = None) -> Tensor:
-    """Neither moved nor mirrored; without holes where none are given."""
+def recipes(operations: list[Tensor]) -> Tensor:
+    """Neither moved nor mirrored, without holes."""
     head = torch.tensor([PADDING, PADDING, 0]).expand(COUNT, 3)
-    holes = hole(torch.zeros(COUNT, 3, dtype=torch.float64)) if holes is None else holes
+    holes = hole(torch.zeros(COUNT, 3, dtype=torch.float64), 32)
     return torch.cat([head, holes, *operations], dim=1).float()
 
 
@@ -65,8 +66,8 @@ def pillow(name: str, image: Image.Image, v: float) -> Image.Image:
     affine = {
         "shear-x": (1, v, 0, 0, 1, 0),
         "shear-y": (1, 0, 0, v, 1, 0),
-        "translate-x": (1, 0, 32 * v, 0, 1, 0),
-        "translate-y": (1, 0, 0, 0, 1, 32 * v),
+        "translate-x": (1, 0, image.width * v, 0, 1, 0),
+        "translate-y": (1, 0, 0, 0, 1, image.height * v),
     }
     if name in affine:
         return image.transform(image.size, Image.Transform.AFFINE, affine[name])
@@ -89,16 +90,18 @@ def by_pillow(name: str, pixels: Tensor, values: Tensor) -> np.ndarray:
     return np.stack([np.asarray(pillow(name, Image.fromarray(image), v)) for image, v in pairs])
 
 
+@pytest.mark.parametrize("side", [32, 16])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_is_that_of_pillow(name: str) -> None:
+def test_an_operation_is_that_of_pillow(name: str, side: int) -> None:
     """Byte for byte, all of them."""
     numbers, values = strengths(name)
-    plain = operation(kinds("identity"), numbers)
-    mine = operation(kinds(name), numbers)
-    expected = by_pillow(name, images(), values)
+    plain = operation(kinds("identity"), numbers, side)
+    mine = operation(kinds(name), numbers, side)
+    pixels = images(side)
+    expected = by_pillow(name, pixels, values)
     for order in ([mine, plain], [plain, mine]):
-        np.testing.assert_array_equal(followed(images(), recipes(order)).numpy(), expected)
-    changed = (expected != images().numpy()).any(axis=(1, 2, 3)).mean()
+        np.testing.assert_array_equal(followed(pixels, recipes(order)).numpy(), expected)
+    changed = (expected != pixels.numpy()).any(axis=(1, 2, 3)).mean()
     assert changed > 0.3 or name == "identity"
 
 
@@ -106,7 +109,7 @@ def test_two_operations_follow_each_other_and_images_do_not_mix() -> None:
     draw = torch.Generator().manual_seed(8)
     chosen = torch.randint(len(OPERATIONS), (COUNT, 2), generator=draw)
     numbers = torch.rand(COUNT, 2, generator=draw, dtype=torch.float64)
-    rows = recipes([operation(chosen[:, i], numbers[:, i]) for i in range(2)])
+    rows = recipes([operation(chosen[:, i], numbers[:, i], 32) for i in range(2)])
     expected = images().numpy().copy()
     for i in range(COUNT):
         image = Image.fromarray(images()[i].numpy())
@@ -118,19 +121,20 @@ def test_two_operations_follow_each_other_and_images_do_not_mix() -> None:
     np.testing.assert_array_equal(followed(images(), rows).numpy(), expected)
 
 
-def test_the_hole_is_that_of_pillow() -> None:
+@pytest.mark.parametrize("whole", [32, 16])
+def test_the_hole_is_that_of_pillow(whole: int) -> None:
     """As published: numpy's uniform(32) is 32 - 31 u, and a rectangle includes its last pixels."""
     numbers = torch.rand(COUNT, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     numbers[0, 0] = 0  # no hole
     numbers[1] = torch.tensor([0.99, 0.0, 0.999])  # the largest, at two edges
     numbers[2] = torch.tensor([1e-3, 0.5, 0.5])  # a single pixel
-    pixels = images().permute(0, 3, 1, 2).contiguous()
-    found = cut_out(pixels, hole(numbers).long()).permute(0, 2, 3, 1).numpy()
-    for image, (side, x, y), mine in zip(images(), numbers.tolist(), found, strict=True):
+    pixels = images(whole).permute(0, 3, 1, 2).contiguous()
+    found = cut_out(pixels, hole(numbers, whole).long()).permute(0, 2, 3, 1).numpy()
+    for image, (side, x, y), mine in zip(images(whole), numbers.tolist(), found, strict=True):
         expected = Image.fromarray(image.numpy())
-        side *= 0.5 * 32
-        left, top = (int(max(0, 32 + (1 - 32) * u - side / 2)) for u in (x, y))
-        box = (left, top, min(32, left + side), min(32, top + side))
+        side *= 0.5 * whole
+        left, top = (int(max(0, whole + (1 - whole) * u - side / 2)) for u in (x, y))
+        box = (left, top, min(whole, left + side), min(whole, top + side))
         if side > 0:
             ImageDraw.Draw(expected).rectangle(box, FILL)
         np.testing.assert_array_equal(mine, np.asarray(expected))
@@ -143,8 +147,8 @@ def test_numpys_uniform_of_one_number_counts_down_to_one() -> None:
 
 
 def test_without_operations_and_holes_the_view_is_the_crop() -> None:
-    rows = draw_recipes(COUNT, "crop-flip", torch.Generator().manual_seed(1))
-    plain = operation(kinds("identity"), torch.rand(COUNT, dtype=torch.float64))
+    rows = draw_recipes(COUNT, "crop-flip", torch.Generator().manual_seed(1), side=32)
+    plain = operation(kinds("identity"), torch.rand(COUNT, dtype=torch.float64), 32)
     rows = torch.cat([rows[:, :3], recipes([plain, plain])[:, 3:]], dim=1)
     places = rows[:, :3].long()
     expected = crop_flip(pad(images()), torch.arange(COUNT), places[:, :2], places[:, 2] > 0)
@@ -154,7 +158,7 @@ def test_without_operations_and_holes_the_view_is_the_crop() -> None:
 
 def test_every_operation_is_as_frequent_and_the_two_are_independent() -> None:
     count = len(OPERATIONS)
-    rows = draw_recipes(50_000, "crop-flip", torch.Generator().manual_seed(4))
+    rows = draw_recipes(50_000, "crop-flip", torch.Generator().manual_seed(4), side=32)
     first, second = rows[:, HEAD].long(), rows[:, HEAD + SLOT].long()
     cells = torch.bincount(first * count + second, minlength=count**2)
     assert cells.shape == (196,)
@@ -163,7 +167,7 @@ def test_every_operation_is_as_frequent_and_the_two_are_independent() -> None:
 
 
 def test_strengths_fill_their_range() -> None:
-    rows = draw_recipes(50_000, "crop-flip", torch.Generator().manual_seed(5))
+    rows = draw_recipes(50_000, "crop-flip", torch.Generator().manual_seed(5), side=32)
     slot = rows[:, HEAD : HEAD + SLOT]
 
     def of(name: str, column: int) -> tuple[float, float]:
@@ -183,13 +187,13 @@ def test_strengths_fill_their_range() -> None:
 
 def test_the_strong_view_is_made_on_the_device_of_the_images() -> None:
     """The meta device refuses arithmetic with CPU tensors and every reading of a value."""
-    rows = draw_recipes(COUNT, "crop-flip", torch.Generator()).to("meta")
+    rows = draw_recipes(COUNT, "crop-flip", torch.Generator(), side=32).to("meta")
     view = strong_view(pad(images().to("meta")), torch.arange(COUNT, device="meta"), rows)
     assert (view.device.type, view.shape, view.dtype) == ("meta", (COUNT, 32, 32, 3), torch.uint8)
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
-    rows = draw_recipes(COUNT, "crop-flip", torch.Generator().manual_seed(6))
+    rows = draw_recipes(COUNT, "crop-flip", torch.Generator().manual_seed(6), side=32)
     together, indices = followed(images(), rows), torch.arange(COUNT)
     for i in (0, 17, 59):
         alone = strong_view(pad(images()), indices[i : i + 1], rows[i : i + 1])

@@ -37,7 +37,7 @@ def test_number_of_runs_with_five_trials(grid: str, profile, count: int) -> None
     assert len(expand(grid, profile, FIVE)) == count
 
 
-@pytest.mark.parametrize(("profile", "trials"), [(PAPER, 5), (QUICK, 2), (DEMO, 2)])
+@pytest.mark.parametrize(("profile", "trials"), [(PAPER, 5), (QUICK, 2), (DEMO, 5)])
 def test_default_number_of_trials(profile, trials: int) -> None:
     runs = expand("cifar-same", profile)
     assert {run.trial for run in runs if run.method == "kd"} == set(range(trials))

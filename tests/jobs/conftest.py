@@ -1,4 +1,5 @@
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from repro import jobs
 from repro.records import Record, Status
 from repro.train import checkpoint
 from tests import tiny
-from tests.jobs.students import RUNS, TICKS_AN_EPOCH
+from tests.jobs.students import RUNS, STUDENTS, TICKS_AN_EPOCH
 
 
 @pytest.fixture(scope="package")
@@ -58,6 +59,8 @@ def crash_images(
     def saving(path: Path, *given: Any) -> None:
         save(path, *given)
         image(f"checkpoint {number('checkpoint')}")
+        if count["checkpoint"] == 2 * len(STUDENTS):
+            two_epochs_kept.set()
 
     def weights(*given: Any) -> None:
         save_half(*given)
@@ -73,11 +76,12 @@ def crash_images(
     monkeypatch.setattr(checkpoint, "save", saving)
     monkeypatch.setattr(jobs, "save_half", weights)
     monkeypatch.setattr(Record, "write_status", status)
-    ticks = tiny.Ticks()
+    ticks, two_epochs_kept = tiny.Ticks(), threading.Event()
 
     def tick() -> None:
         ticks()
         if ticks.count == 2 * TICKS_AN_EPOCH + 2:
+            assert two_epochs_kept.wait(60)  # the writer may still be at the last epoch
             image("epoch 2")
 
     tiny.train(RUNS, directory, tick=tick)

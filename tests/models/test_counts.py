@@ -3,7 +3,7 @@
 import pytest
 
 from repro.errors import UserError
-from repro.models import MODELS, build, count_macs, num_params
+from repro.models import MODELS, build, count_activations, count_macs, num_params
 
 PARAMS = {
     "resnet8": 83_892,
@@ -69,6 +69,15 @@ def test_classes_change_only_the_classifier():
     assert count_macs("resnet20", 100) - count_macs("resnet20", 10) == 90 * 64
     few = num_params(build("resnet20", num_classes=10, seed=0))
     assert PARAMS["resnet20"] - few == 90 * (64 + 1)
+
+
+def test_half_the_side_is_a_quarter_of_the_work():
+    """Of the convolutions; the classifier sees one vector as before."""
+    classifier = 64 * 10
+    whole, half = (count_macs("resnet20", 10, side) - classifier for side in (32, 16))
+    assert whole == 4 * half
+    whole, half = (count_activations("resnet20", side) - 100 for side in (32, 16))
+    assert whole == 4 * half
 
 
 @pytest.mark.parametrize("ask", [lambda name: build(name, num_classes=10, seed=0), count_macs])

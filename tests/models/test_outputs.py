@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from repro.models import MODELS, build
+from repro.models import MODELS, build, shapes
 from tests.models.forward import FAMILIES, random_images, trained
 
 BASIC_STRIDES = (1, 1, 2, 4)
@@ -44,6 +44,16 @@ def test_shapes(name, num_classes):
     assert [tuple(feature.shape) for feature in outputs.features] == maps
     assert [tuple(before.shape) for before in outputs.preactivations] == maps
     assert outputs.pooled.shape == (4, HEADS.get(name, channels[-1]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shapes_of_digits_are_half_as_large_but_never_nothing(name):
+    channels, strides = MAPS[name]
+    found = [tuple(feature.shape) for feature in shapes(name, 10, 16).features]
+    assert found == [(1, c, 16 // s, 16 // s) for c, s in zip(channels, strides, strict=True)]
+    outputs = build(name, num_classes=10, seed=0)(random_images(4)[:, :, ::2, ::2])
+    assert [tuple(feature.shape[1:]) for feature in outputs.features] == [f[1:] for f in found]
+    assert outputs.logits.isfinite().all()
 
 
 @pytest.mark.parametrize("name", STAGED)

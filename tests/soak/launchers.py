@@ -20,8 +20,10 @@ from repro.profiles import PROFILES
 from repro.spec import Run
 
 # The demo grid with 8 images a class: epochs are short enough to be killed between and within.
-STREAM = replace(PROFILES["demo"].stream, train_per_class=8, test_per_class=4, batch_size=16)
-PROFILE = replace(PROFILES["demo"], stream=STREAM)
+STREAM = replace(
+    PROFILES["demo"].stream, train_per_class=8, test_per_class=4, batch_size=16, epochs=8
+)
+PROFILE = replace(PROFILES["demo"], stream=STREAM, teacher_epochs=0, trials=2)
 CHECKPOINT_SECONDS = 0.3
 LEASE_SECONDS = 4.0
 GRID: tuple[Run, ...] = expand("demo", PROFILE)

@@ -59,7 +59,7 @@ def quick() -> Case:
 
 
 def ten_pixels(batch: Batch) -> Outputs:
-    return Outputs(batch.images[:, 0, 11:21, 15])
+    return Outputs(batch.images[:, 0, 3:13, 7])
 
 
 def make(case: Case, bank: Bank, **options: Any) -> tuple[Tensor, int]:

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from repro.losses import named
+from repro.losses import Loss, named
+from repro.outputs import Outputs
 from repro.plan import Cohort, plan, teacher_use
 from repro.spec import key
+from repro.train import adapters
 from repro.train.adapters import initial_adapter, probe_batch
+from repro.train.weights import initial
 from tests import tiny
 
 DATA = tiny.cohort_data()
@@ -46,7 +50,7 @@ def test_making_an_adapter_leaves_the_global_generator_alone() -> None:
 def test_the_probe_is_the_first_images_as_they_are() -> None:
     probe = probe_batch(DATA.training, tiny.STREAM)
     assert probe.indices.tolist() == list(range(70))
-    middle = DATA.training.padded[:, 4:36, 4:36].permute(0, 3, 1, 2) / 255.0
+    middle = DATA.training.padded[:, 4:-4, 4:-4].permute(0, 3, 1, 2) / 255.0
     expected = (middle - DATA.training.mean.view(3, 1, 1)) / DATA.training.std.view(3, 1, 1)
     torch.testing.assert_close(probe.images, expected)
     # its view is the one that a bank has of an image in the middle
@@ -54,6 +58,25 @@ def test_the_probe_is_the_first_images_as_they_are() -> None:
         0
     }
     assert set(probe.views.tolist()) == {4 * 9 + 4}
+
+
+def test_an_adapter_is_made_for_the_maps_that_its_student_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Digits are smaller than CIFAR's images, and so are their maps."""
+    given: list[Outputs] = []
+
+    def remember(_loss: Loss, student: Outputs, _teacher: Outputs, _labels: Tensor) -> None:
+        given.append(student)
+
+    monkeypatch.setattr(adapters, "adapter_of", remember)
+    run = tiny.run("fitnet")
+    probe = probe_batch(DATA.training, run.stream)
+    initial_adapter(run, tiny.live_teacher()(probe), DATA.training.labels, tiny.CPU)
+    own = initial(run, tiny.CPU)(probe.images)
+    shapes = [[maps.shape[1:] for maps in outputs.features] for outputs in (given[0], own)]
+    assert shapes[0] == shapes[1]
+    assert given[0].logits.shape[1:] == own.logits.shape[1:]
 
 
 def test_a_method_without_an_adapter_has_none() -> None:

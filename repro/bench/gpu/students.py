@@ -9,9 +9,10 @@ from torch import Tensor
 
 from repro.bench.gpu.device import Run
 from repro.bench.gpu.lab import Lab
-from repro.data.augment import SIZE, num_views, pad
+from repro.data.augment import num_views, pad
 from repro.data.batches import TrainingImages, Views, epoch_views, take
 from repro.data.cifar100 import MEAN, STD
+from repro.data.sizes import SIDE
 from repro.losses import CE, KD, Loss
 from repro.outputs import Batch, Outputs
 from repro.profiles import PROFILES
@@ -33,7 +34,8 @@ def synthetic_images(lab: Lab) -> TrainingImages:
     """Random pixels and labels in the shape of CIFAR-100, padded, on the device."""
     device, count = lab.device.device, lab.sizes.images
     generator = torch.Generator(device).manual_seed(SEED)
-    shape = (count, SIZE, SIZE, 3)
+    side = SIDE[PROFILE.stream.dataset]
+    shape = (count, side, side, 3)
     pixels = torch.randint(256, shape, generator=generator, device=device, dtype=torch.uint8)
     labels = torch.randint(CLASSES, (count,), generator=generator, device=device)
     mean, std = (torch.tensor(three, device=device) for three in (MEAN, STD))
