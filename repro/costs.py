@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.collector import without_collector
-from repro.data.sizes import NUM_CLASSES, NUM_IMAGES, images_of
+from repro.data.sizes import NUM_CLASSES, NUM_IMAGES, SIDE, images_of
 from repro.history import Entry, read_on
 from repro.models import count_macs, num_params, places, shapes
 from repro.outputs import Outputs
@@ -43,9 +43,9 @@ def sizes_of(run: Run) -> Sizes:
 
 @cache
 def _sizes(run: Run) -> Sizes:
-    classes = NUM_CLASSES[run.stream.dataset]
+    classes, side = NUM_CLASSES[run.stream.dataset], SIDE[run.stream.dataset]
     own = sum(p.numel() for p in places(run.network, classes).values() if p.requires_grad)
-    macs = count_macs(run.network, classes)
+    macs = count_macs(run.network, classes, side)
     adapter = _adapter(run) if run.teacher else None
     if adapter is None:
         return Sizes(parameters=own, macs=macs)
@@ -55,14 +55,15 @@ def _sizes(run: Run) -> Sizes:
         parameters=own + kept,
         beside=num_params(adapter) - kept,
         untrained=sum(buffer.numel() for buffer in adapter.buffers()),
-        macs=macs + (_macs(part, shapes(run.network, classes)) if part else 0),
+        macs=macs + (_macs(part, shapes(run.network, classes, side)) if part else 0),
     )
 
 
 def _adapter(run: Run) -> torch.nn.Module | None:
     """Beside a teacher whose outputs are zeros: sizes are all that counts."""
     assert run.teacher
-    teacher = zeros(shapes(run.teacher.network, NUM_CLASSES[run.stream.dataset]))
+    dataset = run.stream.dataset
+    teacher = zeros(shapes(run.teacher.network, NUM_CLASSES[dataset], SIDE[dataset]))
     return initial_adapter(run, teacher, training_labels(run.stream.dataset), CPU)
 
 

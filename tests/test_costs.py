@@ -11,7 +11,7 @@ from paper_tables import compute
 from repro.analysis.compute_table import compute_table
 from repro.costs import costs_of, sizes_of, times
 from repro.grid import Choice, expand
-from repro.models import build, num_params
+from repro.models import build, count_macs, num_params
 from repro.profiles import PROFILES
 from repro.records import Record
 from repro.spec import Run, key
@@ -116,3 +116,8 @@ def test_the_script_writes_every_form_and_says_that_time_is_shared(tmp_path: Pat
     assert PROFILE.mark in text
     assert "Students of one cohort share" in text
     assert compute.write(made_up(tmp_path), tmp_path) == []
+
+
+def test_operations_are_those_for_the_datasets_own_images():
+    (run,) = expand("demo", PROFILES["demo"], Choice(trials=1, methods=("kd",)))[-1:]
+    assert sizes_of(run).macs == pytest.approx(count_macs("resnet8", 10) / 4, rel=0.01)
