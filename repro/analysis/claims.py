@@ -6,27 +6,30 @@ the mean of the last 10 epochs; the verdicts under the last and the best epoch s
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
 from repro import paper
-from repro.analysis import measured
 from repro.analysis.accuracy import METRICS
-from repro.analysis.estimates import Arms, Estimate, Pairs
-from repro.analysis.evidence import Evidence, by_pair, log_of
-from repro.analysis.judged import Compared, Judged, Part, all_agree, compared, parts_of
-from repro.analysis.plane_estimates import planes, planes_in_general
+from repro.analysis.estimates import Arms, Pairs
+from repro.analysis.evidence import ACCURACY, Evidence
+from repro.analysis.judged import (
+    Compared,
+    Judged,
+    Part,
+    all_agree,
+    compared,
+    interval,
+    judged,
+    parts_of,
+)
+from repro.analysis.network_claims import decision_boundaries, inter_class_relations, robustness
 from repro.analysis.slopes import ends, method_slope, slope
 from repro.analysis.verdict import Verdict, conjunction
 from repro.paper_methods import METHODS
 
 PRIMARY = "top1_last10"
-ACCURACY = ("demo", "cifar-same", "cifar-different")
 TEACHERS, ABLATION, PLUG_IN = ("stronger-teacher",), ("ablation",), ("plug-in",)
-FORMS = ("raw", "zscored", "correlation", "probabilities")  # definitions of a distance, C2
-ARMS = ("kd", "cmkd")  # of the claims about what students are like
-BOUNDARY = ("fragmentation", "ambiguity")
 LOGIT_METHODS = tuple(
     name for name, method in METHODS.items() if method.kind == "logits" and name != "cmkd"
 )
@@ -90,60 +93,6 @@ def _own_slopes(pairs: Pairs, arms: Arms, top1: dict[str, float]) -> Iterable[st
         yield f"gain at the best less at the weakest teacher {interval(difference)}"
 
 
-def inter_class_relations(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
-    """C2: log of KD's distance to the teacher over CMKD's, in four definitions that must agree."""
-    pairs = evidence.pairs(ACCURACY)
-    frame = evidence.measured(measured.relations_of, pairs, ARMS)
-    family = {}
-    for form in FORMS:
-        rows = frame[frame["form"] == form] if pairs else frame
-        family[form] = compared(log_of(by_pair(rows, "mean", pairs)), ("kd", "cmkd"))
-    parts = parts_of(family, paper.EFFECTS["C2"].value, "log(distance of KD / of CMKD), {}")
-    return judged(
-        "C2",
-        "log of KD's over CMKD's mean off-diagonal distance of inter-class relations to the "
-        "teacher's; all definitions must agree",
-        parts=parts,
-        verdicts=all_agree(parts),
-        grids=ACCURACY,
-    )
-
-
-def decision_boundaries(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
-    """C3: F7 on (KD - CMKD) / mean of KD, on the same planes; both numbers must agree."""
-    pairs = evidence.pairs(ACCURACY)
-    frame = evidence.measured(measured.planes_of, pairs, ARMS)
-    family = {}
-    for number in BOUNDARY:
-        tables = {pair: _plane_differences(frame, pair, number) for pair in pairs}
-        run = {pair: table for pair, table in tables.items() if table.size}
-        family[number] = Compared(planes(run), planes_in_general(run))
-    parts = parts_of(family, paper.EFFECTS["C3"].value, "(KD - CMKD) / KD, {}")
-    return judged(
-        "C3",
-        "fragmentation and ambiguity of KD's decision regions less CMKD's, as shares of KD's mean, "
-        "on the same planes through three test images; the trial is the unit; both must agree",
-        parts=parts,
-        verdicts=all_agree(parts),
-        grids=ACCURACY,
-        notes=("needs 5 trials: the rule errs more often with fewer",),
-    )
-
-
-def _plane_differences(frame: pd.DataFrame, pair: str, number: str) -> pd.DataFrame:
-    """[trials, planes], of the trials that both methods have, as shares of KD's mean."""
-    kd, cmkd = (
-        frame[(frame["pair"] == pair) & (frame["method"] == method)].pivot_table(
-            index="trial", columns="triplet", values=number
-        )
-        for method in ("kd", "cmkd")
-    )
-    both = kd.index.intersection(cmkd.index)
-    kd, cmkd = kd.loc[both], cmkd.loc[both]
-    mean = float(kd.to_numpy().mean()) if kd.size else 0.0
-    return (kd - cmkd) / mean if mean else pd.DataFrame()
-
-
 def accuracy(evidence: Evidence, metric: str) -> Judged:
     """C4: CMKD - each logit method; supported if better than every one of them."""
     pairs = evidence.top1(ACCURACY, metric)
@@ -189,7 +138,12 @@ def plug_in(evidence: Evidence, metric: str) -> Judged:
     pairs, effect = evidence.top1(PLUG_IN, metric), paper.EFFECTS["C6"].value
     methods: tuple[str, ...] = paper.PLUG_IN_METHODS.value
     average = {
-        pair: pd.DataFrame({"with": trials[sums].mean(axis=1), "alone": trials[own].mean(axis=1)})
+        pair: pd.DataFrame(
+            {
+                "with": trials[sums].mean(axis=1, skipna=False),
+                "alone": trials[own].mean(axis=1, skipna=False),
+            }
+        )
         for pair, trials in pairs.items()
         if {*(own := list(methods)), *(sums := [f"{m}+cmkd" for m in methods])} <= {*trials}
     }
@@ -207,70 +161,12 @@ def plug_in(evidence: Evidence, metric: str) -> Judged:
     )
 
 
-def robustness(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
-    """C7: corrupted top-1 of CMKD - KD, and KD's drop - CMKD's; both must agree."""
-    pairs = evidence.pairs(ACCURACY)
-    frame = evidence.measured(measured.corruption_of, pairs, ARMS)
-    corrupted, drop = _corrupted(frame) if pairs else (frame, frame)
-    family = {
-        "corrupted top-1": compared(by_pair(corrupted, "top1", pairs), ("cmkd", "kd")),
-        "drop": compared(by_pair(drop, "top1", pairs), ("kd", "cmkd")),
-    }
-    parts = parts_of(family, paper.EFFECTS["C7"].value, "CMKD against KD: {}")
-    return judged(
-        "C7",
-        "mean top-1 (points) over corruptions and strengths, CMKD less KD, and KD's drop from "
-        "clean images less CMKD's; both must agree",
-        parts=parts,
-        verdicts=all_agree(parts),
-        grids=ACCURACY,
-        notes=("how the paper tests it is unknown",),
-    )
-
-
-def _corrupted(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """pair, method, trial, top1: the mean over corruptions and strengths; clean less that."""
-    cells = ["pair", "method", "trial"]
-    clean = frame["corruption"] == "clean"
-    corrupted = frame[~clean].groupby(cells)["top1"].mean()
-    drop = frame[clean].set_index(cells)["top1"] - corrupted
-    return corrupted.reset_index(), drop.reset_index()
-
-
 def beats_all(family: dict[str, Compared], effect: float) -> tuple[Verdict, Verdict]:
     """The conjunction, on these pairs and in general."""
     return (
         conjunction({name: found.these for name, found in family.items()}, effect=effect),
         conjunction({name: found.general for name, found in family.items()}, effect=effect),
     )
-
-
-def judged(
-    name: str,
-    estimand: str,
-    *,
-    parts: tuple[Part, ...],
-    verdicts: tuple[Verdict, Verdict],
-    grids: tuple[str, ...],
-    **more: Any,
-) -> Judged:
-    """A claim of the paper with what was found; ``more``: further fields of ``Judged``."""
-    (claim,) = [claim for claim in paper.CLAIMS if claim.name == name]
-    more.setdefault("effect", paper.EFFECTS.get(name))
-    these, general = verdicts
-    return Judged(
-        claim=claim,
-        estimand=estimand,
-        grids=grids,
-        parts=parts,
-        these=these,
-        general=general,
-        **more,
-    )
-
-
-def interval(found: Estimate) -> str:
-    return f"{found.estimate:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
 
 
 CLAIMS: tuple[Callable[[Evidence, str], Judged], ...] = (

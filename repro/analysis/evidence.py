@@ -14,6 +14,7 @@ from repro.profiles import Profile
 from repro.results import GridResults
 from repro.spec import Run
 
+ACCURACY = ("demo", "cifar-same", "cifar-different")  # the grids of most claims
 Measure = Callable[[GridResults, Sequence[Run]], pd.DataFrame]  # one of repro.analysis.measured
 
 

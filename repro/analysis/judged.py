@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from repro import paper
 from repro.analysis.estimates import Arms, Estimate, Pairs, cell, in_general, these_pairs
 from repro.analysis.families import reversed_cells
 from repro.analysis.planning import detectable, needed
@@ -74,6 +75,34 @@ class Judged:
         if found.label != "inconclusive":
             return ""
         return needed(found.estimate, found.effect, comparisons=found.adjusted.size)
+
+
+def judged(
+    name: str,
+    estimand: str,
+    *,
+    parts: tuple[Part, ...],
+    verdicts: tuple[Verdict, Verdict],
+    grids: tuple[str, ...],
+    **more: Any,
+) -> Judged:
+    """A claim of the paper with what was found; ``more``: further fields of ``Judged``."""
+    (claim,) = [claim for claim in paper.CLAIMS if claim.name == name]
+    more.setdefault("effect", paper.EFFECTS.get(name))
+    these, general = verdicts
+    return Judged(
+        claim=claim,
+        estimand=estimand,
+        grids=grids,
+        parts=parts,
+        these=these,
+        general=general,
+        **more,
+    )
+
+
+def interval(found: Estimate) -> str:
+    return f"{found.estimate:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
 
 
 def compared(pairs: Pairs, arms: Arms) -> Compared:

@@ -12,6 +12,7 @@ from repro.analysis import claims, measured
 from repro.analysis.claim_table import claim_files, flags, long, short
 from repro.analysis.estimates import Pairs
 from repro.analysis.judged import Judged
+from repro.analysis.network_claims import BOUNDARY, FORMS
 from repro.profiles import PROFILES
 from repro.report.claims import section
 
@@ -134,14 +135,14 @@ def relations(kd: dict[str, float], cmkd: float) -> Made:
 
 
 def test_c2_is_the_log_ratio_of_distances() -> None:
-    found = judge(2, relations(dict.fromkeys(claims.FORMS, 2.0), 1.0))
+    found = judge(2, relations(dict.fromkeys(FORMS, 2.0), 1.0))
     assert found.slug == "supported"
     for part in found.parts:
         assert part.these.estimate.estimate == pytest.approx(np.log(2), abs=0.05)
 
 
 def test_c2_is_inconclusive_where_definitions_disagree() -> None:
-    found = judge(2, relations(dict.fromkeys(claims.FORMS, 2.0) | {"raw": 0.5}, 1.0))
+    found = judge(2, relations(dict.fromkeys(FORMS, 2.0) | {"raw": 0.5}, 1.0))
     assert found.slug == "inconclusive"
     assert "raw: refuted" in found.these.detail
 
@@ -151,7 +152,7 @@ def planes(kd: float, cmkd: float, trials: int = TRIALS) -> Made:
     shared = random.normal(0, 0.5, 20)
     rows = [
         {"pair": "a:s", "method": m, "trial": t, "triplet": j}
-        | {n: mean + shared[j] + random.normal(0, 0.1) for n in claims.BOUNDARY}
+        | {n: mean + shared[j] + random.normal(0, 0.1) for n in BOUNDARY}
         for m, mean in (("kd", kd), ("cmkd", cmkd))
         for t in range(trials)
         for j in range(20)
@@ -189,6 +190,18 @@ def test_c6_is_the_mean_gain_over_the_methods() -> None:
     each = {part.name: part.these.label for part in found.alone}
     assert each["kd"] == "supported"
     assert each[methods[2]] == "refuted"
+
+
+@pytest.mark.parametrize("arm", ["{}", "{}+cmkd"])
+def test_c6_leaves_out_a_trial_that_one_method_lacks(arm: str) -> None:
+    """Its mean over the other methods would be that of other methods: here 12 points lower."""
+    methods = paper.PLUG_IN_METHODS.value
+    base = dict(zip(methods, (50.0, 60.0, 60.0, 60.0, 80.0), strict=True))
+    trials = made(base | {f"{m}+cmkd": top1 + 1 for m, top1 in base.items()}, 1)
+    trials.loc[2, arm.format(methods[-1])] = np.nan
+    found = judge(6, Made({"a:s": trials}))
+    assert found.these.estimate.counts.trials == TRIALS - 1
+    assert found.these.estimate.estimate == pytest.approx(1.0, abs=0.1)
 
 
 def corrupted(kd: tuple[float, float], cmkd: tuple[float, float]) -> Made:
