@@ -122,16 +122,6 @@ class GridResults:
         teachers = {run.network: run for run in self.runs if run.method == "teacher"}
         return teachers.get(pair.partition(":")[0])
 
-    @property
-    def failed(self) -> list[str]:
-        """Runs of the grid, in its profile's size, that ended as FAILED."""
-        records = Records(self.runs_dir)
-        return [
-            f"{run.pair} {run.method} trial {run.trial}"
-            for run in expand(self.grid, self.profile)
-            if records.state(key(run)) == "FAILED"
-        ]
-
     def record(self, run: Run) -> Record:
         return Records(self.runs_dir).of(key(run))
 

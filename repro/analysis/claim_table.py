@@ -109,7 +109,10 @@ def _numbers(found: Verdict) -> dict[str, Any]:
 
 
 def flags(claims: Iterable[Judged], failed: Sequence[str] = ()) -> list[str]:
-    """What a reader must not overlook: other metrics that say otherwise, runs that diverged."""
+    """What a reader must not overlook: other metrics that say otherwise, runs that failed.
+
+    ``failed``: lines, such as ``Evidence.failed``.
+    """
     lines = []
     for judged in claims:
         own = judged.headline[0].words
@@ -122,9 +125,7 @@ def flags(claims: Iterable[Judged], failed: Sequence[str] = ()) -> list[str]:
         if judged.headline[0].label == "inconclusive":
             least = detectable_words(judged.headline[0])
             lines.append(f"{judged.claim.name}: these runs find an effect of {least} or more")
-    if failed:
-        lines.append(f"{len(failed)} runs diverged and count for no method: {', '.join(failed)}")
-    return lines
+    return [*lines, *failed]
 
 
 def claim_files(

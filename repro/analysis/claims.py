@@ -25,10 +25,11 @@ from repro.analysis.judged import (
 )
 from repro.analysis.network_claims import decision_boundaries, inter_class_relations, robustness
 from repro.analysis.slopes import ends, method_slope, slope
-from repro.analysis.verdict import Verdict, conjunction
+from repro.analysis.verdict import Verdict, conjunction, unsupported
 from repro.paper_methods import METHODS
 
 PRIMARY = "top1_last10"
+OF_ACCURACY = ("C1", "C4", "C5", "C6")
 TEACHERS, ABLATION, PLUG_IN = ("stronger-teacher",), ("ablation",), ("plug-in",)
 LOGIT_METHODS = tuple(
     name for name, method in METHODS.items() if method.kind == "logits" and name != "cmkd"
@@ -37,16 +38,43 @@ LOGIT_METHODS = tuple(
 
 def judge(evidence: Evidence) -> list[Judged]:
     """Every claim, in order."""
-    return [under_other_metrics(claim, evidence) for claim in CLAIMS]
+    return [
+        with_diverged(under_other_metrics(claim, evidence), claim, evidence) for claim in CLAIMS
+    ]
 
 
 def under_other_metrics(claim: Callable[[Evidence, str], Judged], evidence: Evidence) -> Judged:
     """With the headline under the other metrics, where the claim is one about accuracy."""
     found = claim(evidence, PRIMARY)
-    if found.claim.name not in ("C1", "C4", "C5", "C6"):
+    if found.claim.name not in OF_ACCURACY:
         return found
     others = {m: claim(evidence, m).headline[0].words for m in METRICS if m != PRIMARY}
     return replace(found, under=others)
+
+
+def with_diverged(
+    found: Judged, claim: Callable[[Evidence, str], Judged], evidence: Evidence
+) -> Judged:
+    """Runs that diverged stay in: with what the claim would be without them.
+
+    A network that diverged cannot be measured: a claim about networks is not supported then.
+    """
+    diverged = evidence.diverged(found.grids, found.arms)
+    if not diverged:
+        return found
+    names = ", ".join(diverged)
+    if found.claim.name in OF_ACCURACY:
+        verdict, scope = claim(evidence.without_diverged, PRIMARY).headline
+        numbers = f", {interval(verdict.estimate)} {scope}" if verdict.estimate.is_run else ""
+        note = f"without the runs that diverged ({names}): {verdict.words}{numbers}"
+        return replace(found, notes=(*found.notes, note))
+    reason = f"networks that diverged cannot be measured: {names}"
+    return replace(
+        found,
+        these=unsupported(found.these, reason),
+        general=unsupported(found.general, reason),
+        notes=(*found.notes, reason),
+    )
 
 
 def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
@@ -56,7 +84,7 @@ def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
     teachers decides, the others stand beside it.
     """
     top1, columns = evidence.teacher_top1(metric), dict[str, Pairs]()
-    for pair, trials in evidence.top1(TEACHERS, metric).items():
+    for pair, trials in evidence.top1(TEACHERS, metric, ("cmkd", "kd")).items():
         student = pair.partition(":")[2]
         columns[student] = {**columns.get(student, {}), pair: trials}
     ordered = sorted(columns.items(), key=lambda item: -len(item[1])) or [("no student", {})]
@@ -68,6 +96,7 @@ def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
         parts=(parts[0],),
         verdicts=(parts[0].these, parts[0].general),
         grids=TEACHERS,
+        arms=("cmkd", "kd"),
         alone=tuple(parts[1:]),
     )
 
@@ -95,9 +124,10 @@ def _own_slopes(pairs: Pairs, arms: Arms, top1: dict[str, float]) -> Iterable[st
 
 def accuracy(evidence: Evidence, metric: str) -> Judged:
     """C4: CMKD - each logit method; supported if better than every one of them."""
-    pairs = evidence.top1(ACCURACY, metric)
     known = evidence.methods(ACCURACY) | {"kd", "dist"}  # the claim names these
     planned = [method for method in LOGIT_METHODS if method in known]
+    arms = ("cmkd", *planned)
+    pairs = evidence.top1(ACCURACY, metric, arms)
     family = {method: compared(pairs, ("cmkd", method)) for method in planned}
     effect = paper.EFFECTS["C4 cell" if len(pairs) == 1 else "C4 pairs"]
     parts = parts_of(family, effect.value, "CMKD - {}")
@@ -107,17 +137,20 @@ def accuracy(evidence: Evidence, metric: str) -> Judged:
         parts=parts,
         verdicts=beats_all(family, effect.value),
         grids=ACCURACY,
+        arms=arms,
         effect=effect,
     )
 
 
 def dynamic_weights(evidence: Evidence, metric: str) -> Judged:
     """C5: dynamic - fixed weights, and both terms - either alone (a conjunction)."""
-    pairs, effect = evidence.top1(ABLATION, metric), paper.EFFECTS["C5"].value
+    fewer = ("cmkd/pearson-only", "cmkd/spearman-only")
+    arms = ("cmkd", "cmkd/fixed-half", *fewer)
+    pairs, effect = evidence.top1(ABLATION, metric, arms), paper.EFFECTS["C5"].value
     fixed = {"fixed weights": compared(pairs, ("cmkd", "cmkd/fixed-half"))}
     single = {
-        f"{term} alone": compared(pairs, ("cmkd", f"cmkd/{term}-only"))
-        for term in ("pearson", "spearman")
+        f"{row.partition('/')[2].removesuffix('-only')} alone": compared(pairs, ("cmkd", row))
+        for row in fewer
     }
     (dynamic,) = parts_of(fixed, effect, "CMKD - {}")
     these, general = beats_all(single, effect)
@@ -129,14 +162,16 @@ def dynamic_weights(evidence: Evidence, metric: str) -> Judged:
         parts=(dynamic, both),
         verdicts=all_agree((dynamic, both)),
         grids=ABLATION,
+        arms=arms,
         alone=parts_of(single, effect, "CMKD - {}"),
     )
 
 
 def plug_in(evidence: Evidence, metric: str) -> Judged:
     """C6: (X + CMKD) - X on average over the methods X; each X beside it."""
-    pairs, effect = evidence.top1(PLUG_IN, metric), paper.EFFECTS["C6"].value
     methods: tuple[str, ...] = paper.PLUG_IN_METHODS.value
+    arms = (*methods, *(f"{method}+cmkd" for method in methods))
+    pairs, effect = evidence.top1(PLUG_IN, metric, arms), paper.EFFECTS["C6"].value
     average = {
         pair: pd.DataFrame(
             {
@@ -157,6 +192,7 @@ def plug_in(evidence: Evidence, metric: str) -> Judged:
         parts=parts,
         verdicts=(parts[0].these, parts[0].general),
         grids=PLUG_IN,
+        arms=arms,
         alone=parts_of(each, effect, "{0} + CMKD - {0}"),
     )
 

@@ -41,7 +41,8 @@ class Part:
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """``estimand``: what is estimated, in words; ``grids``: whose runs decide it; ``alone``: parts
-    that have a verdict of their own, with none in the claim's; ``under``: by other metric the
+    that have a verdict of their own, with none in the claim's; ``arms``: the methods that it is
+    about; ``under``: by other metric the
     headline in words; ``notes``: what the reader must know besides."""
 
     claim: Claim
@@ -52,6 +53,7 @@ class Judged:
     these: Verdict
     general: Verdict
     alone: tuple[Part, ...] = ()
+    arms: tuple[str, ...] = ()
     under: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

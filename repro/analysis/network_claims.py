@@ -29,6 +29,7 @@ def inter_class_relations(evidence: Evidence, metric: str) -> Judged:  # noqa: A
         parts=parts,
         verdicts=all_agree(parts),
         grids=ACCURACY,
+        arms=ARMS,
     )
 
 
@@ -50,6 +51,7 @@ def decision_boundaries(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG
         parts=parts,
         verdicts=all_agree(parts),
         grids=ACCURACY,
+        arms=ARMS,
         notes=("needs 5 trials: the rule errs more often with fewer",),
     )
 
@@ -85,6 +87,7 @@ def robustness(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
         parts=parts,
         verdicts=all_agree(parts),
         grids=ACCURACY,
+        arms=ARMS,
         notes=("how the paper tests it is unknown",),
     )
 

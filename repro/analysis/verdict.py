@@ -115,6 +115,13 @@ def agreed(outcomes: Mapping[str, Verdict]) -> Verdict:
     return replace(found[0], label="inconclusive", detail=said)
 
 
+def unsupported(found: Verdict, reason: str) -> Verdict:
+    """Inconclusive for a reason that more trials do not mend, where it would be supported."""
+    if found.label != "supported":
+        return found
+    return replace(found, label="inconclusive", detail=f"supported but for this: {reason}")
+
+
 def headline(these: Verdict, general: Verdict) -> tuple[Verdict, str]:
     """The verdict to quote and its scope in words: in general where there is one."""
     if general.label != "not run":

@@ -37,6 +37,7 @@ class Made:
     trials: Pairs = field(default_factory=dict)
     teachers: dict[str, float] = field(default_factory=dict)
     frames: dict[object, pd.DataFrame] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
     def pairs(self, parts: Collection[str]) -> list[str]:  # noqa: ARG002
         return list(self.trials)
@@ -44,8 +45,11 @@ class Made:
     def methods(self, parts: Collection[str]) -> set[str]:  # noqa: ARG002
         return {"kd", "dkd", "dist", "fitnet", *(m for t in self.trials.values() for m in t)}
 
-    def top1(self, parts: Collection[str], metric: str) -> Pairs:  # noqa: ARG002
+    def top1(self, parts: Collection[str], metric: str, methods: Collection[str]) -> Pairs:  # noqa: ARG002
         return self.trials
+
+    def diverged(self, parts: Collection[str], methods: Collection[str]) -> list[str]:  # noqa: ARG002
+        return [words for words in self.failed if words.split()[1] in methods]
 
     def teacher_top1(self, metric: str) -> dict[str, float]:  # noqa: ARG002
         return self.teachers
@@ -57,6 +61,11 @@ class Made:
 def judge(number: int, evidence: Made) -> Judged:
     """Claim C<number>."""
     return claims.under_other_metrics(claims.CLAIMS[number - 1], evidence)  # type: ignore[arg-type]
+
+
+def whole(number: int, evidence: Made) -> Judged:
+    claim = claims.CLAIMS[number - 1]
+    return claims.with_diverged(judge(number, evidence), claim, evidence)  # type: ignore[arg-type]
 
 
 def on_all(means: dict[str, float]) -> Made:
@@ -145,6 +154,19 @@ def test_c2_is_inconclusive_where_definitions_disagree() -> None:
     found = judge(2, relations(dict.fromkeys(FORMS, 2.0) | {"raw": 0.5}, 1.0))
     assert found.slug == "inconclusive"
     assert "raw: refuted" in found.these.detail
+
+
+def test_a_claim_about_networks_is_not_supported_where_one_of_them_diverged() -> None:
+    evidence = relations(dict.fromkeys(FORMS, 2.0), 1.0)
+    evidence.failed = ("a:s1 ttm trial 0",)
+    assert whole(2, evidence).slug == "supported"
+    evidence.failed = ("a:s1 kd trial 5",)
+    found = whole(2, evidence)
+    assert found.slug == "inconclusive"
+    assert "cannot be measured: a:s1 kd trial 5" in found.headline[0].words
+    evidence = relations(dict.fromkeys(FORMS, 1.0), 2.0)
+    evidence.failed = ("a:s1 kd trial 5",)
+    assert whole(2, evidence).slug == "refuted"
 
 
 def planes(kd: float, cmkd: float, trials: int = TRIALS) -> Made:
@@ -238,8 +260,8 @@ def test_the_tables_hold_every_comparison_in_both_scopes() -> None:
     own = rows[(rows["claim"] == "C4") & (rows["comparison"] != "all")]
     assert list(own["comparison"]) == ["kd", "kd", "dkd", "dkd", "dist", "dist"]
     assert list(own["scope"]) == ["these", "general"] * 3
-    files = claim_files(found, "demo", ("a mark",), ("a:s1 kd trial 2",))
-    assert "1 runs diverged" in files[".md"]
+    files = claim_files(found, "demo", ("a mark",), ("1 run diverged",))
+    assert "- 1 run diverged" in files[".md"]
     assert "a mark" in files[".csv"]
 
 
