@@ -42,7 +42,7 @@ class Part:
 class Judged:
     """``estimand``: what is estimated, in words; ``grids``: whose runs decide it; ``alone``: parts
     that have a verdict of their own, with none in the claim's; ``arms``: the methods that it is
-    about; ``under``: by other metric the
+    about; ``needs``: the runs without which it is not run; ``under``: by other metric the
     headline in words; ``notes``: what the reader must know besides."""
 
     claim: Claim
@@ -54,6 +54,7 @@ class Judged:
     general: Verdict
     alone: tuple[Part, ...] = ()
     arms: tuple[str, ...] = ()
+    needs: str = "3 trials or more of both arms"
     under: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -73,9 +74,11 @@ class Judged:
         if found.label == "not run":
             names = ", ".join(part.name for part in self.parts if part.these.label == "not run")
             grids = ", ".join(self.grids)
-            return f"3 trials or more of both arms ({names}) in grid {grids}"
+            return f"{self.needs} ({names}) in grid {grids}"
         if found.label != "inconclusive":
             return ""
+        if found.hindrance:
+            return found.hindrance
         return needed(found.estimate, found.effect, comparisons=found.adjusted.size)
 
 

@@ -6,7 +6,7 @@ from repro import paper
 from repro.analysis import measured
 from repro.analysis.evidence import ACCURACY, Evidence, by_pair, log_of
 from repro.analysis.judged import Compared, Judged, all_agree, compared, judged, parts_of
-from repro.analysis.plane_estimates import planes, planes_in_general
+from repro.analysis.plane_estimates import MIN_PLANE_TRIALS, planes, planes_in_general
 
 FORMS = ("raw", "zscored", "correlation", "probabilities")  # definitions of a distance, C2
 ARMS = ("kd", "cmkd")
@@ -52,6 +52,7 @@ def decision_boundaries(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG
         verdicts=all_agree(parts),
         grids=ACCURACY,
         arms=ARMS,
+        needs=f"{MIN_PLANE_TRIALS} trials or more of both arms",
         notes=("needs 5 trials: the rule errs more often with fewer",),
     )
 
