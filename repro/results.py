@@ -87,6 +87,10 @@ class GridResults:
         taught = [run for run in students if uses_teacher(run.loss)]
         return list(dict.fromkeys(run.pair for run in taught or students))
 
+    def planned(self, grid: str) -> list[str]:
+        """The pairs of a grid by the profile, run or not."""
+        return names(pairs_of(grid, self.profile))
+
     def methods(self, part: str) -> list[str]:
         """Rows of a part's table: its grid's own methods (run or not), then others that finished.
 

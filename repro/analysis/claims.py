@@ -4,7 +4,8 @@ The smallest effects of interest stand in ``paper.EFFECTS``, the rules in ``verd
 the mean of the last 10 epochs; the verdicts under the last and the best epoch stand beside it.
 """
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -79,27 +80,35 @@ def with_diverged(
 def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
     """C1: F6, the slope of CMKD - KD over the teacher's top-1, by student.
 
-    Two students have different teachers, so their levels must not mix: the one with the most
-    teachers decides, the others stand beside it.
+    Two students have different teachers, so their levels must not mix: one that was fixed before
+    the runs decides, the others stand beside it (DEVIATION: the rule has their mean per teacher).
     """
     top1, columns = evidence.teacher_top1(metric), dict[str, Pairs]()
     for pair, trials in evidence.top1(TEACHERS, metric, ("cmkd", "kd")).items():
         student = pair.partition(":")[2]
         columns[student] = {**columns.get(student, {}), pair: trials}
-    ordered = sorted(columns.items(), key=lambda item: -len(item[1])) or [("no student", {})]
-    parts = [_slope_part(student, pairs, top1) for student, pairs in ordered]
+    chosen = _deciding_student(evidence.planned(TEACHERS[0]))
+    own = _slope_part(chosen, columns.pop(chosen, {}), top1)
     return judged(
         "C1",
-        "slope of the gain of CMKD over KD (points) on the teacher's top-1 (points), of the "
-        "student with the most teachers",
-        parts=(parts[0],),
-        verdicts=(parts[0].these, parts[0].general),
+        f"slope of the gain of CMKD over KD (points) on the teacher's top-1 (points), of {chosen}",
+        parts=(own,),
+        verdicts=(own.these, own.general),
         grids=TEACHERS,
         arms=("cmkd", "kd"),
         needs="a finished teacher, and 3 trials or more of CMKD and KD under it, for 2 teachers or "
         "more (5 for new ones)",
-        alone=tuple(parts[1:]),
+        alone=tuple(_slope_part(student, pairs, top1) for student, pairs in columns.items()),
     )
+
+
+def _deciding_student(planned: Sequence[str]) -> str:
+    """The paper's where the plan has it, else the one with the most teachers in the plan."""
+    students = Counter(pair.partition(":")[2] for pair in planned)
+    fixed = str(paper.STUDENT_OF_C1.value)
+    if fixed in students or not students:
+        return fixed
+    return students.most_common(1)[0][0]
 
 
 def _slope_part(student: str, pairs: Pairs, top1: dict[str, float]) -> Part:

@@ -51,6 +51,10 @@ class Evidence:
         ]
         return list(dict.fromkeys(found))
 
+    def planned(self, grid: str) -> list[str]:
+        """The pairs of a grid by the profile, run or not."""
+        return self.grids[0].planned(grid)
+
     def methods(self, parts: Collection[str]) -> set[str]:
         """The methods of some grids, whether they were run or not."""
         return {
@@ -127,9 +131,9 @@ class Evidence:
             (others, "failed otherwise; their trials count for no method"),
         )
         return tuple(
-            f"{len(names)} {'run' if len(names) == 1 else 'runs'} {words}: {', '.join(names)}"
-            for names, words in lines
-            if names
+            f"{len(said)} {'run' if len(said) == 1 else 'runs'} {words}: {', '.join(said)}"
+            for said, words in lines
+            if said
         )
 
 

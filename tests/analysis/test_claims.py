@@ -1,75 +1,16 @@
 """Each claim's estimand, on made-up trials whose answer is known by construction."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from repro import paper
-from repro.analysis import claims, measured
+from repro.analysis import measured
 from repro.analysis.claim_table import claim_files, flags, long, short
-from repro.analysis.estimates import Pairs
-from repro.analysis.judged import Judged
 from repro.analysis.network_claims import BOUNDARY, FORMS
 from repro.profiles import PROFILES
 from repro.report.claims import section
-
-STUDENTS = ("a:s1", "a:s2", "b:s3", "b:s4", "c:s5", "c:s6")
-TRIALS = 5
-
-
-def noise(seed: int, size: int = TRIALS, sd: float = 0.05) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, sd, size)
-
-
-def made(means: dict[str, float], seed: int, trials: int = TRIALS) -> pd.DataFrame:
-    """Trials of one pair around the methods' means."""
-    columns = {m: mean + noise(seed + i, trials) for i, (m, mean) in enumerate(means.items())}
-    return pd.DataFrame(columns)
-
-
-@dataclass
-class Made:
-    """As ``Evidence``: accuracy by pair, measurements by function."""
-
-    trials: Pairs = field(default_factory=dict)
-    teachers: dict[str, float] = field(default_factory=dict)
-    frames: dict[object, pd.DataFrame] = field(default_factory=dict)
-    failed: tuple[str, ...] = ()
-
-    def pairs(self, parts: Collection[str]) -> list[str]:  # noqa: ARG002
-        return list(self.trials)
-
-    def methods(self, parts: Collection[str]) -> set[str]:  # noqa: ARG002
-        return {"kd", "dkd", "dist", "fitnet", *(m for t in self.trials.values() for m in t)}
-
-    def top1(self, parts: Collection[str], metric: str, methods: Collection[str]) -> Pairs:  # noqa: ARG002
-        return self.trials
-
-    def diverged(self, parts: Collection[str], methods: Collection[str]) -> list[str]:  # noqa: ARG002
-        return [words for words in self.failed if words.split()[1] in methods]
-
-    def teacher_top1(self, metric: str) -> dict[str, float]:  # noqa: ARG002
-        return self.teachers
-
-    def measured(self, measure: object, *_: object) -> pd.DataFrame:
-        return self.frames.get(measure, pd.DataFrame())
-
-
-def judge(number: int, evidence: Made) -> Judged:
-    """Claim C<number>."""
-    return claims.under_other_metrics(claims.CLAIMS[number - 1], evidence)  # type: ignore[arg-type]
-
-
-def whole(number: int, evidence: Made) -> Judged:
-    claim = claims.CLAIMS[number - 1]
-    return claims.with_diverged(judge(number, evidence), claim, evidence)  # type: ignore[arg-type]
-
-
-def on_all(means: dict[str, float]) -> Made:
-    return Made({pair: made(means, 100 * i) for i, pair in enumerate(STUDENTS)})
+from tests.analysis.made_evidence import STUDENTS, TRIALS, Made, judge, made, noise, on_all, whole
 
 
 @pytest.mark.parametrize("number", range(1, 8))
@@ -124,6 +65,23 @@ def test_c1_is_the_slope_of_the_gain_over_the_teachers_top1(slope: float, label:
     assert found.these.label == found.general.label == label
     assert found.these.estimate.estimate == pytest.approx(slope, abs=0.02)
     assert [part.name for part in found.alone] == ["few"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "decides"),
+    [
+        (("t0:wrn_16_2", "t0:resnet20", "t1:resnet20"), "wrn_16_2"),
+        (("t0:s", "t0:few", "t1:few"), "few"),
+    ],
+)
+def test_c1_is_decided_by_a_student_fixed_before_the_runs(plan: tuple[str, ...], decides: str):
+    """Whatever runs there are: here none of it, and another student's of six teachers."""
+    trials = {f"t{i}:many": made({"kd": 65.0, "cmkd": 66.0 + i}, 10 * i) for i in range(6)}
+    evidence = Made(trials, {f"t{i}": 70.0 + i for i in range(6)}, plan=plan)
+    found = judge(1, evidence)
+    assert found.slug == "not-run"
+    assert f"({decides})" in found.missing
+    assert [part.name for part in found.alone] == ["many"]
 
 
 def relations(kd: dict[str, float], cmkd: float) -> Made:
@@ -259,7 +217,7 @@ def test_the_tables_hold_every_comparison_in_both_scopes() -> None:
         judge(n, on_all({"kd": 68.0, "dkd": 68.0, "dist": 70.0, "cmkd": 71.0})) for n in (4, 5)
     ]
     assert [one.slug for one in found] == ["supported", "not-run"]
-    assert list(short(found)["estimate"])[0].startswith("dist: +1")
+    assert short(found)["estimate"].iloc[0].startswith("dist: +1")
     rows = long(found, "demo")
     own = rows[(rows["claim"] == "C4") & (rows["comparison"] != "all")]
     assert list(own["comparison"]) == ["kd", "kd", "dkd", "dkd", "dist", "dist"]
