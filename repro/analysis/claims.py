@@ -12,7 +12,7 @@ import pandas as pd
 
 from repro import paper
 from repro.analysis.accuracy import METRICS
-from repro.analysis.estimates import Arms, Pairs
+from repro.analysis.estimates import Arms, Pairs, cell
 from repro.analysis.evidence import ACCURACY, Evidence
 from repro.analysis.judged import (
     Compared,
@@ -25,7 +25,7 @@ from repro.analysis.judged import (
 )
 from repro.analysis.network_claims import decision_boundaries, inter_class_relations, robustness
 from repro.analysis.slopes import ends, method_slope, slope
-from repro.analysis.verdict import Verdict, conjunction, unsupported
+from repro.analysis.verdict import Verdict, conjunction, unsupported, verdicts
 from repro.paper_methods import METHODS
 
 PRIMARY = "top1_last10"
@@ -148,7 +148,26 @@ def accuracy(evidence: Evidence, metric: str) -> Judged:
         verdicts=beats_all(family, effect.value),
         grids=ACCURACY,
         arms=arms,
+        notes=_cells_words(pairs, planned),
         effect=effect,
+    )
+
+
+def _cells_words(pairs: Pairs, methods: Sequence[str]) -> tuple[str, ...]:
+    """In how many cells, a pair and a method, it is so: Holm over all of them."""
+    cells = {
+        f"{pair} {method}": cell(trials, ("cmkd", method))
+        for pair, trials in pairs.items()
+        for method in methods
+    }
+    found = verdicts(cells, effect=paper.EFFECTS["C4 cell"].value) if cells else {}
+    labels = Counter(one.label for one in found.values())
+    run = len(found) - labels["not run"]
+    if len(pairs) < 2 or not run:
+        return ()
+    return (
+        f"Holm over all cells: CMKD more accurate in {labels['supported']} of {run} (a pair and a "
+        f"method), refuted in {labels['refuted']} at D = {paper.EFFECTS['C4 cell'].value:g}",
     )
 
 

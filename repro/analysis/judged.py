@@ -114,7 +114,18 @@ def compared(pairs: Pairs, arms: Arms) -> Compared:
     """Two methods over pairs, each the mean of its trials (F1 or F2, and F3)."""
     these, general = these_pairs(pairs, arms), in_general(pairs, arms)
     cells = {pair: cell(trials, arms) for pair, trials in pairs.items()}
-    return Compared(these, general, reversed_cells(cells), _notes(pairs, arms))
+    notes = (*_notes(pairs, arms), *(_general_notes(pairs, arms) if general.is_run else ()))
+    return Compared(these, general, reversed_cells(cells), notes)
+
+
+def _general_notes(pairs: Pairs, arms: Arms) -> tuple[str, ...]:
+    """What stands beside F3: pairs as the units, and each pair left out in turn."""
+    by_pair = in_general(pairs, arms, by="pair")
+    notes = [f"in general with pairs as the units {interval(by_pair)}, {by_pair.df:.0f} df"]
+    low, high = leave_one_out(pairs, arms, rule=in_general)
+    if not math.isnan(low):
+        notes.append(f"its lower bound with one pair left out {low:+.3g} to {high:+.3g}")
+    return tuple(notes)
 
 
 def _notes(pairs: Pairs, arms: Arms) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from repro import paper
 from repro.analysis import measured
 from repro.analysis.claim_table import claim_files, flags, long, short
+from repro.analysis.judged import compared
 from repro.analysis.network_claims import BOUNDARY, FORMS
 from repro.profiles import PROFILES
 from repro.report.claims import section
@@ -37,6 +39,35 @@ def test_c4_is_better_than_every_logit_method(cmkd: float, label: str, detail: s
     assert found.effect.value == 0.2
     for part in found.parts:
         assert part.these.adjusted.size == 3  # Holm over the comparators
+
+
+def test_c4_counts_its_cells_after_holm_over_all_of_them() -> None:
+    better = {"kd": 68.0, "dkd": 68.0, "dist": 70.0, "cmkd": 71.0}
+    trials = {pair: made(better, 100 * i) for i, pair in enumerate(STUDENTS)}
+    trials["a:s1"] = made(better | {"dist": 72.0, "kd": 70.95}, 1)
+    (note,) = judge(4, Made(trials)).notes
+    assert note.startswith("Holm over all cells: CMKD more accurate in 16 of 18 ")
+    assert note.endswith("refuted in 2 at D = 0.3")
+    assert judge(4, Made({"a:s1": trials["a:s1"]})).notes == ()
+
+
+def test_beside_new_pairs_stand_pairs_as_units_and_one_left_out() -> None:
+    """By hand: SciPy's t interval of the six pair means; the lowest bound of five of them."""
+    gains = (1.0, 1.2, 1.4, 1.6, 1.8, 3.0)
+    students = {
+        pair: pd.DataFrame({"kd": [60.0, 61, 62], "cmkd": np.array([60.0, 61, 62]) + gain})
+        for pair, gain in zip(STUDENTS, gains, strict=True)
+    }
+    notes = compared(students, ("cmkd", "kd")).notes
+    low, high = stats.t.interval(0.95, 5, np.mean(gains), stats.sem(gains))
+    beside = f"{np.mean(gains):+.3g} [{low:+.3g}, {high:+.3g}], 5 df"
+    assert f"in general with pairs as the units {beside}" in notes
+    lows = [
+        stats.t.interval(0.95, 4, np.mean(left), stats.sem(left))[0]
+        for left in (np.delete(gains, i) for i in range(6))
+    ]
+    words = f"{min(lows):+.3g} to {max(lows):+.3g}"
+    assert f"its lower bound with one pair left out {words}" in notes
 
 
 def test_c4_on_one_pair_takes_the_effect_of_a_cell() -> None:
