@@ -14,6 +14,7 @@ from repro import paper
 from repro.analysis.accuracy import METRICS
 from repro.analysis.estimates import Arms, Pairs, cell
 from repro.analysis.evidence import ACCURACY, Evidence
+from repro.analysis.image_error import with_image_error
 from repro.analysis.judged import (
     Compared,
     Judged,
@@ -38,9 +39,9 @@ LOGIT_METHODS = tuple(
 
 def judge(evidence: Evidence) -> list[Judged]:
     """Every claim, in order."""
-    return [
-        with_diverged(under_other_metrics(claim, evidence), claim, evidence) for claim in CLAIMS
-    ]
+    found = [under_other_metrics(claim, evidence) for claim in CLAIMS]
+    told = [with_diverged(*both, evidence) for both in zip(found, CLAIMS, strict=True)]
+    return [with_image_error(one, evidence) for one in told]
 
 
 def under_other_metrics(claim: Callable[[Evidence, str], Judged], evidence: Evidence) -> Judged:
