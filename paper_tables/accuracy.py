@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from repro.analysis.accuracy import comparison_table
 from repro.analysis.comparison import comparison_files
 from repro.analysis.formats import write_files
 from repro.analysis.published import load_published
+from repro.analysis.table_verdict import row_differences, row_lines
 from repro.results import GridResults
 
 PUBLISHED = Path(__file__).parent / "published.csv"
@@ -31,6 +34,15 @@ def write(results: GridResults, out: Path) -> list[Path]:
             dataset=results.profile.stream.dataset,
         )
         name = "accuracy" if len(results.parts) == 1 else f"accuracy-{part}"
-        files = comparison_files(table, TITLES[part], results.marks)
+        files = comparison_files(
+            table, TITLES[part], results.marks, _verdict_of_rows(results, table)
+        )
         written += write_files(files, out / name)
     return written
+
+
+def _verdict_of_rows(results: GridResults, table: pd.DataFrame) -> tuple[str, ...]:
+    """Other profiles do not train as the published networks were."""
+    if results.profile.name != "paper":
+        return ()
+    return row_lines(row_differences(results.table, table))

@@ -16,6 +16,11 @@ DEPARTURES: tuple[str, ...] = (
     "The reported accuracy is that of the stored weights, which are rounded to half precision.",
     "Images of each split are sorted by their SHA-256, so that batches do not depend on where the "
     "files came from; the order within an epoch is drawn from (stream, trial, epoch).",
+    "Claim C1 is judged by one student, fixed before the runs (wrn_16_2 under profile paper), and "
+    "not by students averaged per teacher: no two students of its grid have the same teachers.",
+    "A run that diverged counts in the claims about accuracy (C1, C4, C5, C6) with the accuracy of "
+    "chance, with the verdict without it beside; its network is not measured, so C2, C3 and C7 are "
+    "at best inconclusive where KD or CMKD diverged, and tables and figures leave it out.",
     "Rows of `published.csv` that are marked as copied are left out; some papers quote others "
     "without saying whether they ran them again: the source beside a value is the one it was read "
     "in.",

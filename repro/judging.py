@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from repro.analysis.claim_table import flags
-from repro.analysis.claims import ACCURACY, judge
-from repro.analysis.evidence import Evidence
+from repro.analysis.claims import judge
+from repro.analysis.evidence import ACCURACY, Evidence
 from repro.analysis.judged import Judged
 from repro.environment import ROOT, git_commit, keep_freed_memory
 from repro.files import make_directory, write_atomically

@@ -71,6 +71,12 @@ STRONGER_TEACHERS: tuple[Pair, ...] = (
     *((t, "wrn_16_2") for t in ("vgg13", "resnet32x4", "ResNet50")),
     *((t, "resnet20") for t in ("resnet32", "resnet44", "resnet56", "resnet110")),
 )
+STUDENT_OF_C1 = Unknown(
+    "wrn_16_2",
+    "which student shows it is unread: the one with seven teachers; a small profile takes the one "
+    "with the most in its plan",
+    "none",
+)
 ABLATION_PAIR: Pair = ("resnet32x4", "resnet8x4")
 
 # "Adapts to ... other KD methods" (abstract).

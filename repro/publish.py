@@ -8,7 +8,7 @@ import pandas as pd
 
 from repro import notes, view
 from repro.analysis.accuracy import comparison_table
-from repro.analysis.claim_table import interval_words
+from repro.analysis.claim_table import carried_words
 from repro.analysis.claims import judge
 from repro.analysis.evidence import Evidence
 from repro.analysis.judged import Judged
@@ -86,6 +86,7 @@ def claim_entry(judged: Judged) -> Entry:
         "detail": found.detail,
         "scope": scope if found.label != "not run" else "",
         "estimand": judged.estimand,
+        "estimate_of": found.of,
         "rule": estimate.formula if estimate.is_run else "",
         "grids": ", ".join(judged.grids),
         "missing": judged.missing,
@@ -123,7 +124,7 @@ def claim_lines(claims: Sequence[Judged]) -> str:
     for judged in claims:
         found, scope = judged.headline
         known = not math.isnan(found.estimate.estimate)
-        numbers = f"{interval_words(found.estimate)} ({scope})" if known else "-"
+        numbers = f"{carried_words(found)} ({scope})" if known else "-"
         name = f"{judged.claim.name} {judged.claim.text}"
         rows.append([name, f"**{found.words}**", numbers, judged.missing or "-"])
     return notes.markdown(["claim", "verdict", "estimate [95 %]", "what would decide it"], rows)

@@ -21,9 +21,9 @@ from repro import filled
 from repro.analysis.kept import files_of, teacher_of
 from repro.environment import ROOT
 from repro.errors import UserError
+from repro.failures import failed_records
 from repro.files import make_directory, write_atomically
-from repro.grid import expand
-from repro.records import Record, Records
+from repro.records import Record
 from repro.results import GridResults
 from repro.spec import key
 
@@ -83,7 +83,7 @@ def _machine(record: Record) -> str:
 
 def members(results: GridResults) -> Iterator[tuple[str, Path]]:
     """(name in the archive, file) of everything that is recorded."""
-    for record in (*map(results.record, _distinct(results)), *_failed(results)):
+    for record in (*map(results.record, _distinct(results)), *failed_records(results)):
         for name in FILES:
             if (record.directory / name).exists():
                 yield f"records/{record.key}/{name}", record.directory / name
@@ -99,12 +99,6 @@ def members(results: GridResults) -> Iterator[tuple[str, Path]]:
 
 def _distinct(results: GridResults) -> list[Any]:
     return list({key(run): run for run in results.runs}.values())
-
-
-def _failed(results: GridResults) -> list[Record]:
-    records = Records(results.runs_dir)
-    keys = (key(run) for run in expand(results.grid, results.profile))
-    return [records.of(k) for k in keys if records.state(k) == "FAILED"]
 
 
 def current(folder: Path, key: str) -> Iterable[Path]:

@@ -87,6 +87,10 @@ class GridResults:
         taught = [run for run in students if uses_teacher(run.loss)]
         return list(dict.fromkeys(run.pair for run in taught or students))
 
+    def planned(self, grid: str) -> list[str]:
+        """The pairs of a grid by the profile, run or not."""
+        return names(pairs_of(grid, self.profile))
+
     def methods(self, part: str) -> list[str]:
         """Rows of a part's table: its grid's own methods (run or not), then others that finished.
 
@@ -121,16 +125,6 @@ class GridResults:
         """The pair's teacher, where it is finished."""
         teachers = {run.network: run for run in self.runs if run.method == "teacher"}
         return teachers.get(pair.partition(":")[0])
-
-    @property
-    def failed(self) -> list[str]:
-        """Runs of the grid, in its profile's size, that ended as FAILED."""
-        records = Records(self.runs_dir)
-        return [
-            f"{run.pair} {run.method} trial {run.trial}"
-            for run in expand(self.grid, self.profile)
-            if records.state(key(run)) == "FAILED"
-        ]
 
     def record(self, run: Run) -> Record:
         return Records(self.runs_dir).of(key(run))

@@ -15,6 +15,9 @@ from repro import filled, recorded
 from repro.analysis import measured
 from repro.data.dataset import Dataset
 from repro.errors import UserError
+from repro.failures import failures
+from repro.grid import Choice, expand
+from repro.profiles import PROFILES
 from repro.records import Record, Records, Status
 from repro.spec import Run, key
 from tests.analysis.made_up import MadeUp, demo, made_up
@@ -112,8 +115,26 @@ def test_a_failed_run_is_recorded_too(results, tmp_path):
     recorded.pack(replace(results, runs=finished), tmp_path / "recorded")
     shown = browsed(results, tmp_path)
     assert Records(shown.runs_dir).state(key(failed)) == "FAILED"
-    assert shown.failed == results.failed == [f"{failed.pair} kd trial {failed.trial}"]
+    for found in (shown, results):
+        assert [one.words for one in failures(found)] == [f"{failed.pair} kd trial {failed.trial}"]
     assert Records(shown.runs_dir).state(key(others[0])) == "FINISHED"
+
+
+def test_a_failed_run_beyond_the_grid_s_own_is_recorded_too(results, tmp_path):
+    """A later trial than the profile's, and a method that the grid does not have by itself."""
+    chosen = Choice(trials=results.profile.trials + 2, methods=("ttm", "kd"))
+    wide = expand("demo", results.profile, chosen)
+    failed = [run for run in wide if run.method == "ttm" or run.trial >= results.profile.trials]
+    for run in failed:
+        write(results.record(run), run, "FAILED")
+    other = expand("cifar-same", PROFILES["quick"])[-1]
+    write(results.record(other), other, "FAILED")
+    assert {key(one.run) for one in failures(results)} == {key(run) for run in failed}
+    recorded.pack(results, tmp_path / "recorded")
+    records = Records(browsed(results, tmp_path).runs_dir)
+    assert {record.key for record in records if records.state(record.key) == "FAILED"} == {
+        key(run) for run in failed
+    }
 
 
 def test_the_same_results_make_the_same_bytes(results, tmp_path):

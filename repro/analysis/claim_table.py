@@ -31,6 +31,12 @@ def interval_words(found: Estimate, digits: int = 3) -> str:
     return f"{found.estimate:+.{digits}g} [{found.low:+.{digits}g}, {found.high:+.{digits}g}]"
 
 
+def carried_words(found: Verdict) -> str:
+    """The interval with the name of the comparison that it is of, where there are several."""
+    words = interval_words(found.estimate)
+    return f"{found.of}: {words}" if found.of and words != MISSING else words
+
+
 def counts_words(found: Estimate) -> str:
     counts = found.counts
     return f"{counts.pairs} pairs, {counts.trials} trials" if counts.trials else "nothing run"
@@ -46,7 +52,7 @@ def short(claims: Iterable[Judged]) -> pd.DataFrame:
                 "claim": f"{judged.claim.name} {judged.claim.text}",
                 "verdict": found.words,
                 "scope": scope if found.label != "not run" else MISSING,
-                "estimate": interval_words(found.estimate),
+                "estimate": carried_words(found),
                 "rule": found.estimate.formula,
                 "n": counts_words(found.estimate),
                 "D": f"{judged.effect.value:g} {judged.effect.unit}",
@@ -86,6 +92,7 @@ def _numbers(found: Verdict) -> dict[str, Any]:
         "verdict": found.label,
         "detail": found.detail,
         "exceptions": found.exceptions,
+        "estimate_of": found.of,
         "estimate": estimate.estimate,
         "low95": estimate.low,
         "high95": estimate.high,
@@ -109,7 +116,10 @@ def _numbers(found: Verdict) -> dict[str, Any]:
 
 
 def flags(claims: Iterable[Judged], failed: Sequence[str] = ()) -> list[str]:
-    """What a reader must not overlook: other metrics that say otherwise, runs that diverged."""
+    """What a reader must not overlook: other metrics that say otherwise, runs that failed.
+
+    ``failed``: lines, such as ``Evidence.failed``.
+    """
     lines = []
     for judged in claims:
         own = judged.headline[0].words
@@ -120,11 +130,11 @@ def flags(claims: Iterable[Judged], failed: Sequence[str] = ()) -> list[str]:
             pairs = ", ".join(judged.headline[0].exceptions)
             lines.append(f"{judged.claim.name} is reversed on {pairs}")
         if judged.headline[0].label == "inconclusive":
-            least = detectable_words(judged.headline[0])
-            lines.append(f"{judged.claim.name}: these runs find an effect of {least} or more")
-    if failed:
-        lines.append(f"{len(failed)} runs diverged and count for no method: {', '.join(failed)}")
-    return lines
+            found = judged.headline[0]
+            of = f" ({found.of})" if found.of else ""
+            least = detectable_words(found)
+            lines.append(f"{judged.claim.name}{of}: these runs find an effect of {least} or more")
+    return [*lines, *failed]
 
 
 def claim_files(

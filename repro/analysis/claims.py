@@ -4,29 +4,34 @@ The smallest effects of interest stand in ``paper.EFFECTS``, the rules in ``verd
 the mean of the last 10 epochs; the verdicts under the last and the best epoch stand beside it.
 """
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
 from repro import paper
-from repro.analysis import measured
 from repro.analysis.accuracy import METRICS
-from repro.analysis.estimates import Arms, Estimate, Pairs
-from repro.analysis.evidence import Evidence, by_pair, log_of
-from repro.analysis.judged import Compared, Judged, Part, all_agree, compared, parts_of
-from repro.analysis.plane_estimates import planes, planes_in_general
+from repro.analysis.estimates import Arms, Pairs, cell
+from repro.analysis.evidence import ACCURACY, Evidence
+from repro.analysis.image_error import with_image_error
+from repro.analysis.judged import (
+    Compared,
+    Judged,
+    Part,
+    compared,
+    interval,
+    judged,
+    parts_of,
+)
+from repro.analysis.network_claims import decision_boundaries, inter_class_relations, robustness
 from repro.analysis.slopes import ends, method_slope, slope
-from repro.analysis.verdict import Verdict, conjunction
+from repro.analysis.verdict import Verdict, conjunction, unsupported, verdicts
 from repro.paper_methods import METHODS
 
 PRIMARY = "top1_last10"
-ACCURACY = ("demo", "cifar-same", "cifar-different")
+OF_ACCURACY = ("C1", "C4", "C5", "C6")
 TEACHERS, ABLATION, PLUG_IN = ("stronger-teacher",), ("ablation",), ("plug-in",)
-FORMS = ("raw", "zscored", "correlation", "probabilities")  # definitions of a distance, C2
-ARMS = ("kd", "cmkd")  # of the claims about what students are like
-BOUNDARY = ("fragmentation", "ambiguity")
 LOGIT_METHODS = tuple(
     name for name, method in METHODS.items() if method.kind == "logits" and name != "cmkd"
 )
@@ -34,39 +39,77 @@ LOGIT_METHODS = tuple(
 
 def judge(evidence: Evidence) -> list[Judged]:
     """Every claim, in order."""
-    return [under_other_metrics(claim, evidence) for claim in CLAIMS]
+    found = [under_other_metrics(claim, evidence) for claim in CLAIMS]
+    told = [with_diverged(*both, evidence) for both in zip(found, CLAIMS, strict=True)]
+    return [with_image_error(one, evidence) for one in told]
 
 
 def under_other_metrics(claim: Callable[[Evidence, str], Judged], evidence: Evidence) -> Judged:
     """With the headline under the other metrics, where the claim is one about accuracy."""
     found = claim(evidence, PRIMARY)
-    if found.claim.name not in ("C1", "C4", "C5", "C6"):
+    if found.claim.name not in OF_ACCURACY:
         return found
     others = {m: claim(evidence, m).headline[0].words for m in METRICS if m != PRIMARY}
     return replace(found, under=others)
 
 
+def with_diverged(
+    found: Judged, claim: Callable[[Evidence, str], Judged], evidence: Evidence
+) -> Judged:
+    """Runs that diverged stay in: with what the claim would be without them.
+
+    A network that diverged cannot be measured: a claim about networks is not supported then.
+    """
+    diverged = evidence.diverged(found.grids, found.arms)
+    if not diverged:
+        return found
+    names = ", ".join(diverged)
+    if found.claim.name in OF_ACCURACY:
+        verdict, scope = claim(evidence.without_diverged, PRIMARY).headline
+        numbers = f", {interval(verdict.estimate)} {scope}" if verdict.estimate.is_run else ""
+        note = f"without the runs that diverged ({names}): {verdict.words}{numbers}"
+        return replace(found, notes=(*found.notes, note))
+    reason = f"networks that diverged cannot be measured: {names}"
+    return replace(
+        found,
+        these=unsupported(found.these, reason),
+        general=unsupported(found.general, reason),
+        notes=(*found.notes, reason),
+    )
+
+
 def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
     """C1: F6, the slope of CMKD - KD over the teacher's top-1, by student.
 
-    Two students have different teachers, so their levels must not mix: the one with the most
-    teachers decides, the others stand beside it.
+    Two students have different teachers, so their levels must not mix: one that was fixed before
+    the runs decides, the others stand beside it (DEVIATION: the rule has their mean per teacher).
     """
     top1, columns = evidence.teacher_top1(metric), dict[str, Pairs]()
-    for pair, trials in evidence.top1(TEACHERS, metric).items():
+    for pair, trials in evidence.top1(TEACHERS, metric, ("cmkd", "kd")).items():
         student = pair.partition(":")[2]
         columns[student] = {**columns.get(student, {}), pair: trials}
-    ordered = sorted(columns.items(), key=lambda item: -len(item[1])) or [("no student", {})]
-    parts = [_slope_part(student, pairs, top1) for student, pairs in ordered]
+    chosen = _deciding_student(evidence.planned(TEACHERS[0]))
+    own = _slope_part(chosen, columns.pop(chosen, {}), top1)
     return judged(
         "C1",
-        "slope of the gain of CMKD over KD (points) on the teacher's top-1 (points), of the "
-        "student with the most teachers",
-        parts=(parts[0],),
-        verdicts=(parts[0].these, parts[0].general),
+        f"slope of the gain of CMKD over KD (points) on the teacher's top-1 (points), of {chosen}",
+        parts=(own,),
+        verdicts=(own.these, own.general),
         grids=TEACHERS,
-        alone=tuple(parts[1:]),
+        arms=("cmkd", "kd"),
+        needs="a finished teacher, and 3 trials or more of CMKD and KD under it, for 2 teachers or "
+        "more (5 for new ones)",
+        alone=tuple(_slope_part(student, pairs, top1) for student, pairs in columns.items()),
     )
+
+
+def _deciding_student(planned: Sequence[str]) -> str:
+    """The paper's where the plan has it, else the one with the most teachers in the plan."""
+    students = Counter(pair.partition(":")[2] for pair in planned)
+    fixed = str(paper.STUDENT_OF_C1.value)
+    if fixed in students or not students:
+        return fixed
+    return students.most_common(1)[0][0]
 
 
 def _slope_part(student: str, pairs: Pairs, top1: dict[str, float]) -> Part:
@@ -90,65 +133,12 @@ def _own_slopes(pairs: Pairs, arms: Arms, top1: dict[str, float]) -> Iterable[st
         yield f"gain at the best less at the weakest teacher {interval(difference)}"
 
 
-def inter_class_relations(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
-    """C2: log of KD's distance to the teacher over CMKD's, in four definitions that must agree."""
-    pairs = evidence.pairs(ACCURACY)
-    frame = evidence.measured(measured.relations_of, pairs, ARMS)
-    family = {}
-    for form in FORMS:
-        rows = frame[frame["form"] == form] if pairs else frame
-        family[form] = compared(log_of(by_pair(rows, "mean", pairs)), ("kd", "cmkd"))
-    parts = parts_of(family, paper.EFFECTS["C2"].value, "log(distance of KD / of CMKD), {}")
-    return judged(
-        "C2",
-        "log of KD's over CMKD's mean off-diagonal distance of inter-class relations to the "
-        "teacher's; all definitions must agree",
-        parts=parts,
-        verdicts=all_agree(parts),
-        grids=ACCURACY,
-    )
-
-
-def decision_boundaries(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
-    """C3: F7 on (KD - CMKD) / mean of KD, on the same planes; both numbers must agree."""
-    pairs = evidence.pairs(ACCURACY)
-    frame = evidence.measured(measured.planes_of, pairs, ARMS)
-    family = {}
-    for number in BOUNDARY:
-        tables = {pair: _plane_differences(frame, pair, number) for pair in pairs}
-        run = {pair: table for pair, table in tables.items() if table.size}
-        family[number] = Compared(planes(run), planes_in_general(run))
-    parts = parts_of(family, paper.EFFECTS["C3"].value, "(KD - CMKD) / KD, {}")
-    return judged(
-        "C3",
-        "fragmentation and ambiguity of KD's decision regions less CMKD's, as shares of KD's mean, "
-        "on the same planes through three test images; the trial is the unit; both must agree",
-        parts=parts,
-        verdicts=all_agree(parts),
-        grids=ACCURACY,
-        notes=("needs 5 trials: the rule errs more often with fewer",),
-    )
-
-
-def _plane_differences(frame: pd.DataFrame, pair: str, number: str) -> pd.DataFrame:
-    """[trials, planes], of the trials that both methods have, as shares of KD's mean."""
-    kd, cmkd = (
-        frame[(frame["pair"] == pair) & (frame["method"] == method)].pivot_table(
-            index="trial", columns="triplet", values=number
-        )
-        for method in ("kd", "cmkd")
-    )
-    both = kd.index.intersection(cmkd.index)
-    kd, cmkd = kd.loc[both], cmkd.loc[both]
-    mean = float(kd.to_numpy().mean()) if kd.size else 0.0
-    return (kd - cmkd) / mean if mean else pd.DataFrame()
-
-
 def accuracy(evidence: Evidence, metric: str) -> Judged:
     """C4: CMKD - each logit method; supported if better than every one of them."""
-    pairs = evidence.top1(ACCURACY, metric)
     known = evidence.methods(ACCURACY) | {"kd", "dist"}  # the claim names these
     planned = [method for method in LOGIT_METHODS if method in known]
+    arms = ("cmkd", *planned)
+    pairs = evidence.top1(ACCURACY, metric, arms)
     family = {method: compared(pairs, ("cmkd", method)) for method in planned}
     effect = paper.EFFECTS["C4 cell" if len(pairs) == 1 else "C4 pairs"]
     parts = parts_of(family, effect.value, "CMKD - {}")
@@ -158,17 +148,39 @@ def accuracy(evidence: Evidence, metric: str) -> Judged:
         parts=parts,
         verdicts=beats_all(family, effect.value),
         grids=ACCURACY,
+        arms=arms,
+        notes=_cells_words(pairs, planned),
         effect=effect,
     )
 
 
+def _cells_words(pairs: Pairs, methods: Sequence[str]) -> tuple[str, ...]:
+    """In how many cells, a pair and a method, it is so: Holm over all of them."""
+    cells = {
+        f"{pair} {method}": cell(trials, ("cmkd", method))
+        for pair, trials in pairs.items()
+        for method in methods
+    }
+    found = verdicts(cells, effect=paper.EFFECTS["C4 cell"].value) if cells else {}
+    labels = Counter(one.label for one in found.values())
+    run = len(found) - labels["not run"]
+    if len(pairs) < 2 or not run:
+        return ()
+    return (
+        f"Holm over all cells: CMKD more accurate in {labels['supported']} of {run} (a pair and a "
+        f"method), refuted in {labels['refuted']} at D = {paper.EFFECTS['C4 cell'].value:g}",
+    )
+
+
 def dynamic_weights(evidence: Evidence, metric: str) -> Judged:
-    """C5: dynamic - fixed weights, and both terms - either alone (a conjunction)."""
-    pairs, effect = evidence.top1(ABLATION, metric), paper.EFFECTS["C5"].value
+    """C5: CMKD - fixed weights, and CMKD - either term alone: a conjunction of the three."""
+    fewer = ("cmkd/pearson-only", "cmkd/spearman-only")
+    arms = ("cmkd", "cmkd/fixed-half", *fewer)
+    pairs, effect = evidence.top1(ABLATION, metric, arms), paper.EFFECTS["C5"].value
     fixed = {"fixed weights": compared(pairs, ("cmkd", "cmkd/fixed-half"))}
     single = {
-        f"{term} alone": compared(pairs, ("cmkd", f"cmkd/{term}-only"))
-        for term in ("pearson", "spearman")
+        f"{row.partition('/')[2].removesuffix('-only')} alone": compared(pairs, ("cmkd", row))
+        for row in fewer
     }
     (dynamic,) = parts_of(fixed, effect, "CMKD - {}")
     these, general = beats_all(single, effect)
@@ -176,20 +188,27 @@ def dynamic_weights(evidence: Evidence, metric: str) -> Judged:
     return judged(
         "C5",
         "top-1 (points) of CMKD less the same with fixed equal weights, and less either term "
-        "alone; both must hold",
+        "alone; all three must hold",
         parts=(dynamic, both),
-        verdicts=all_agree((dynamic, both)),
+        verdicts=beats_all(fixed | single, effect),
         grids=ABLATION,
+        arms=arms,
         alone=parts_of(single, effect, "CMKD - {}"),
     )
 
 
 def plug_in(evidence: Evidence, metric: str) -> Judged:
     """C6: (X + CMKD) - X on average over the methods X; each X beside it."""
-    pairs, effect = evidence.top1(PLUG_IN, metric), paper.EFFECTS["C6"].value
     methods: tuple[str, ...] = paper.PLUG_IN_METHODS.value
+    arms = (*methods, *(f"{method}+cmkd" for method in methods))
+    pairs, effect = evidence.top1(PLUG_IN, metric, arms), paper.EFFECTS["C6"].value
     average = {
-        pair: pd.DataFrame({"with": trials[sums].mean(axis=1), "alone": trials[own].mean(axis=1)})
+        pair: pd.DataFrame(
+            {
+                "with": trials[sums].mean(axis=1, skipna=False),
+                "alone": trials[own].mean(axis=1, skipna=False),
+            }
+        )
         for pair, trials in pairs.items()
         if {*(own := list(methods)), *(sums := [f"{m}+cmkd" for m in methods])} <= {*trials}
     }
@@ -203,38 +222,9 @@ def plug_in(evidence: Evidence, metric: str) -> Judged:
         parts=parts,
         verdicts=(parts[0].these, parts[0].general),
         grids=PLUG_IN,
+        arms=arms,
         alone=parts_of(each, effect, "{0} + CMKD - {0}"),
     )
-
-
-def robustness(evidence: Evidence, metric: str) -> Judged:  # noqa: ARG001
-    """C7: corrupted top-1 of CMKD - KD, and KD's drop - CMKD's; both must agree."""
-    pairs = evidence.pairs(ACCURACY)
-    frame = evidence.measured(measured.corruption_of, pairs, ARMS)
-    corrupted, drop = _corrupted(frame) if pairs else (frame, frame)
-    family = {
-        "corrupted top-1": compared(by_pair(corrupted, "top1", pairs), ("cmkd", "kd")),
-        "drop": compared(by_pair(drop, "top1", pairs), ("kd", "cmkd")),
-    }
-    parts = parts_of(family, paper.EFFECTS["C7"].value, "CMKD against KD: {}")
-    return judged(
-        "C7",
-        "mean top-1 (points) over corruptions and strengths, CMKD less KD, and KD's drop from "
-        "clean images less CMKD's; both must agree",
-        parts=parts,
-        verdicts=all_agree(parts),
-        grids=ACCURACY,
-        notes=("how the paper tests it is unknown",),
-    )
-
-
-def _corrupted(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """pair, method, trial, top1: the mean over corruptions and strengths; clean less that."""
-    cells = ["pair", "method", "trial"]
-    clean = frame["corruption"] == "clean"
-    corrupted = frame[~clean].groupby(cells)["top1"].mean()
-    drop = frame[clean].set_index(cells)["top1"] - corrupted
-    return corrupted.reset_index(), drop.reset_index()
 
 
 def beats_all(family: dict[str, Compared], effect: float) -> tuple[Verdict, Verdict]:
@@ -243,34 +233,6 @@ def beats_all(family: dict[str, Compared], effect: float) -> tuple[Verdict, Verd
         conjunction({name: found.these for name, found in family.items()}, effect=effect),
         conjunction({name: found.general for name, found in family.items()}, effect=effect),
     )
-
-
-def judged(
-    name: str,
-    estimand: str,
-    *,
-    parts: tuple[Part, ...],
-    verdicts: tuple[Verdict, Verdict],
-    grids: tuple[str, ...],
-    **more: Any,
-) -> Judged:
-    """A claim of the paper with what was found; ``more``: further fields of ``Judged``."""
-    (claim,) = [claim for claim in paper.CLAIMS if claim.name == name]
-    more.setdefault("effect", paper.EFFECTS.get(name))
-    these, general = verdicts
-    return Judged(
-        claim=claim,
-        estimand=estimand,
-        grids=grids,
-        parts=parts,
-        these=these,
-        general=general,
-        **more,
-    )
-
-
-def interval(found: Estimate) -> str:
-    return f"{found.estimate:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
 
 
 CLAIMS: tuple[Callable[[Evidence, str], Judged], ...] = (

@@ -84,7 +84,12 @@ def footnotes(table: pd.DataFrame) -> tuple[str, ...]:
     return legend, *(f"Published, {number}: {line}" for number, line in enumerate(lines, start=1))
 
 
-def comparison_files(table: pd.DataFrame, title: str, marks: Sequence[str]) -> dict[str, str]:
-    """A ``comparison_table`` by file suffix: ``wide`` to read, long as CSV."""
-    lines = (*marks, *footnotes(table))
+def comparison_files(
+    table: pd.DataFrame, title: str, marks: Sequence[str], more: Sequence[str] = ()
+) -> dict[str, str]:
+    """A ``comparison_table`` by file suffix: ``wide`` to read, long as CSV.
+
+    ``more``: lines to stand after those that say how to read it.
+    """
+    lines = (*marks, *footnotes(table), *more)
     return table_files(wide(table), table, title, lines=lines, places=places(table))

@@ -44,7 +44,7 @@ class Estimate:
     """A difference or slope with its standard error; NaN where there is too little for one.
 
     ``variance`` is that of one trial's difference, ``tau`` the sd of the effect over pairs, which
-    more trials do not reduce.
+    more trials do not reduce; nor do they reduce ``shared``, a part of the squared standard error.
     """
 
     formula: Formula
@@ -55,6 +55,7 @@ class Estimate:
     df: float = math.nan
     variance: float = math.nan
     tau: float = math.nan
+    shared: float = 0.0
 
     @property
     def is_run(self) -> bool:

@@ -1,7 +1,7 @@
 """What the claims are judged by: finished runs of one profile, by the grid that they belong to."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,10 +10,12 @@ import pandas as pd
 from repro.analysis.accuracy import METRICS
 from repro.analysis.estimates import Pairs
 from repro.errors import UserError
+from repro.failures import Failure, failures
 from repro.profiles import Profile
 from repro.results import GridResults
-from repro.spec import Run
+from repro.spec import Run, key
 
+ACCURACY = ("demo", "cifar-same", "cifar-different")  # the grids of most claims
 Measure = Callable[[GridResults, Sequence[Run]], pd.DataFrame]  # one of repro.analysis.measured
 
 
@@ -22,6 +24,7 @@ class Evidence:
     """Grids with finished runs, all under one profile; a union of grids stands for its parts."""
 
     grids: Sequence[GridResults]
+    leaves_out_diverged: bool = False
 
     def __post_init__(self) -> None:
         profiles = {results.profile.name for results in self.grids}
@@ -48,6 +51,10 @@ class Evidence:
         ]
         return list(dict.fromkeys(found))
 
+    def planned(self, grid: str) -> list[str]:
+        """The pairs of a grid by the profile, run or not."""
+        return self.grids[0].planned(grid)
+
     def methods(self, parts: Collection[str]) -> set[str]:
         """The methods of some grids, whether they were run or not."""
         return {
@@ -63,10 +70,34 @@ class Evidence:
         tables = pd.concat([results.table for results in self.grids])
         return tables.drop_duplicates(["key", "pair", "method"])
 
-    def top1(self, parts: Collection[str], metric: str) -> Pairs:
-        """By pair: percent of test images, a row a trial, a column a method."""
+    def top1(self, parts: Collection[str], metric: str, methods: Collection[str]) -> Pairs:
+        """By pair: percent of test images, a row a trial, a column a method.
+
+        Runs of ``methods`` that diverged are there with the accuracy of chance: their networks
+        answer nothing. Those of other methods are not: they would only add to the noise.
+        """
         assert metric in METRICS
-        return by_pair(self.table, metric, self.pairs(parts))
+        pairs = by_pair(self.table, metric, self.pairs(parts))
+        if self.leaves_out_diverged:
+            return pairs
+        chance = 100 / len(self.grids[0].class_names)
+        return with_value(pairs, self._diverged(parts, methods), chance)
+
+    def diverged(self, parts: Collection[str], methods: Collection[str]) -> list[str]:
+        """The runs of these grids' pairs that diverged, in words."""
+        return [found.words for found in self._diverged(parts, methods)]
+
+    def _diverged(self, parts: Collection[str], methods: Collection[str]) -> list[Failure]:
+        pairs = self.pairs(parts) if self.failures else []
+        return [
+            found
+            for found in self.failures
+            if found.diverged and found.run.pair in pairs and found.run.method in methods
+        ]
+
+    @property
+    def without_diverged(self) -> "Evidence":
+        return replace(self, leaves_out_diverged=True)
 
     def teacher_top1(self, metric: str) -> dict[str, float]:
         """Of trial 0, which the students learned from, by network."""
@@ -84,9 +115,26 @@ class Evidence:
         return pd.concat(frames).drop_duplicates() if frames else pd.DataFrame()
 
     @cached_property
+    def failures(self) -> list[Failure]:
+        """As every pair names them."""
+        found = [one for results in self.grids for one in failures(results)]
+        return list(dict.fromkeys(found))
+
+    @property
     def failed(self) -> tuple[str, ...]:
-        """Runs that diverged: their trial counts for no method of the pair, and is told."""
-        return tuple(dict.fromkeys(name for results in self.grids for name in results.failed))
+        """What to tell of the runs that failed: a line of those that diverged, one of others."""
+        failed = {key(found.run): found for found in self.failures}  # each once
+        diverged = [found.words for found in failed.values() if found.diverged]
+        others = [f"{one.words} ({one.reason})" for one in failed.values() if not one.diverged]
+        lines = (
+            (diverged, "diverged; their top-1 counts as chance, and nothing else is measured"),
+            (others, "failed otherwise; their trials count for no method"),
+        )
+        return tuple(
+            f"{len(said)} {'run' if len(said) == 1 else 'runs'} {words}: {', '.join(said)}"
+            for said, words in lines
+            if said
+        )
 
 
 def by_pair(frame: pd.DataFrame, column: str, pairs: Sequence[str]) -> Pairs:
@@ -99,6 +147,17 @@ def by_pair(frame: pd.DataFrame, column: str, pairs: Sequence[str]) -> Pairs:
         for pair in pairs
         if pair in students
     }
+
+
+def with_value(pairs: Pairs, failed: Iterable[Failure], value: float) -> Pairs:
+    """With a value in the place of runs that have none."""
+    found = dict(pairs)
+    for run in (one.run for one in failed):
+        if run.pair in found:
+            found[run.pair] = found[run.pair].copy()
+            found[run.pair].loc[run.trial, run.method] = value
+            found[run.pair] = found[run.pair].sort_index()
+    return found
 
 
 def log_of(pairs: Pairs) -> Pairs:

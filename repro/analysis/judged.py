@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from repro import paper
 from repro.analysis.estimates import Arms, Estimate, Pairs, cell, in_general, these_pairs
 from repro.analysis.families import reversed_cells
 from repro.analysis.planning import detectable, needed
@@ -40,7 +41,8 @@ class Part:
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """``estimand``: what is estimated, in words; ``grids``: whose runs decide it; ``alone``: parts
-    that have a verdict of their own, with none in the claim's; ``under``: by other metric the
+    that have a verdict of their own, with none in the claim's; ``arms``: the methods that it is
+    about; ``needs``: the runs without which it is not run; ``under``: by other metric the
     headline in words; ``notes``: what the reader must know besides."""
 
     claim: Claim
@@ -51,6 +53,8 @@ class Judged:
     these: Verdict
     general: Verdict
     alone: tuple[Part, ...] = ()
+    arms: tuple[str, ...] = ()
+    needs: str = "3 trials or more of both arms"
     under: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -70,17 +74,58 @@ class Judged:
         if found.label == "not run":
             names = ", ".join(part.name for part in self.parts if part.these.label == "not run")
             grids = ", ".join(self.grids)
-            return f"3 trials or more of both arms ({names}) in grid {grids}"
+            return f"{self.needs} ({names}) in grid {grids}"
         if found.label != "inconclusive":
             return ""
+        if found.hindrance:
+            return found.hindrance
         return needed(found.estimate, found.effect, comparisons=found.adjusted.size)
+
+
+def judged(
+    name: str,
+    estimand: str,
+    *,
+    parts: tuple[Part, ...],
+    verdicts: tuple[Verdict, Verdict],
+    grids: tuple[str, ...],
+    **more: Any,
+) -> Judged:
+    """A claim of the paper with what was found; ``more``: further fields of ``Judged``."""
+    (claim,) = [claim for claim in paper.CLAIMS if claim.name == name]
+    more.setdefault("effect", paper.EFFECTS.get(name))
+    these, general = verdicts
+    return Judged(
+        claim=claim,
+        estimand=estimand,
+        grids=grids,
+        parts=parts,
+        these=these,
+        general=general,
+        **more,
+    )
+
+
+def interval(found: Estimate) -> str:
+    return f"{found.estimate:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
 
 
 def compared(pairs: Pairs, arms: Arms) -> Compared:
     """Two methods over pairs, each the mean of its trials (F1 or F2, and F3)."""
     these, general = these_pairs(pairs, arms), in_general(pairs, arms)
     cells = {pair: cell(trials, arms) for pair, trials in pairs.items()}
-    return Compared(these, general, reversed_cells(cells), _notes(pairs, arms))
+    notes = (*_notes(pairs, arms), *(_general_notes(pairs, arms) if general.is_run else ()))
+    return Compared(these, general, reversed_cells(cells), notes)
+
+
+def _general_notes(pairs: Pairs, arms: Arms) -> tuple[str, ...]:
+    """What stands beside F3: pairs as the units, and each pair left out in turn."""
+    by_pair = in_general(pairs, arms, by="pair")
+    notes = [f"in general with pairs as the units {interval(by_pair)}, {by_pair.df:.0f} df"]
+    low, high = leave_one_out(pairs, arms, rule=in_general)
+    if not math.isnan(low):
+        notes.append(f"its lower bound with one pair left out {low:+.3g} to {high:+.3g}")
+    return tuple(notes)
 
 
 def _notes(pairs: Pairs, arms: Arms) -> tuple[str, ...]:

@@ -29,7 +29,9 @@ def planes(pairs: Pairs) -> Estimate:
     estimate = Estimate(formula="F7", scope="these pairs", counts=counts)
     if len(table) < MIN_PLANE_TRIALS:
         return estimate
-    return estimate.filled(rules.planes(table.to_numpy(float)))
+    values = table.to_numpy(float)
+    shared = float(rules.plane_variance(values)) / values.shape[1]
+    return replace(estimate.filled(rules.planes(values)), shared=shared)
 
 
 def planes_in_general(pairs: Pairs) -> Estimate:

@@ -28,16 +28,24 @@ def trials_for_power(spread: float, effect: float, *, comparisons: int = 1) -> i
 
 
 def trials_for_verdict(
-    spread: float, effect: float, *, df_per_trial: int, pairs: int = 1, comparisons: int = 1
+    spread: float,
+    effect: float,
+    *,
+    df_per_trial: int,
+    pairs: int = 1,
+    comparisons: int = 1,
+    shared: float = 0.0,
 ) -> float:
     """Trials per pair that guarantee a verdict on these pairs; inf beyond 100,000.
 
     The t quantile has ``df_per_trial`` (T - 1) df: M - 1 for a cell of M methods, P for P pairs.
+    ``shared``: the part of the squared standard error that trials do not reduce.
     """
 
     def enough(trials: int) -> bool:
         quantile = _quantile(df_per_trial * (trials - 1), comparisons)
-        return trials * pairs >= (2 * quantile * spread / effect) ** 2
+        room = (effect / (2 * quantile)) ** 2 - shared
+        return trials * pairs * room >= spread**2
 
     return _first(enough, MIN_TRIALS)
 
@@ -88,12 +96,16 @@ def needed(estimate: Estimate, effect: float, *, comparisons: int = 1) -> str:
     if estimate.scope == "in general":
         return _needed_in_general(estimate, effect, comparisons)
     trials = estimate.counts.trials
+    of_trials = max(0.0, estimate.standard_error**2 - estimate.shared)
     total = trials_for_verdict(
-        estimate.standard_error * math.sqrt(trials),
+        math.sqrt(of_trials * trials),
         effect,
         df_per_trial=max(1, round(estimate.df / (trials - 1))),
         comparisons=comparisons,
+        shared=estimate.shared,
     )
+    if math.isinf(total):
+        return "no affordable number of trials"
     if estimate.formula != "F1":
         return f"{total:.0f} trials in all"
     spread = math.sqrt(estimate.variance)

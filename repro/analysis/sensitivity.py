@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -62,11 +62,12 @@ def within_trials(trials: pd.DataFrame, arms: Arms) -> Within:
     return Within(float(squares.residual), rho)
 
 
-def image_sampling_error(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+def image_sampling_error(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Standard error (points) from the draw of the test images; no interval here covers it.
 
-    ``first``, ``second``: [trials, images], whether each image was classified correctly; numbers of
-    trials may differ. The sd over images of the difference of trial means, by sqrt(images).
+    ``first``, ``second``: [trials, images], whether each image was classified correctly, or [pairs,
+    images], in which share of a pair's trials; numbers of trials may differ. The sd over images of
+    the difference of means, by sqrt(images).
     """
     difference = 100 * (first.mean(0) - second.mean(0))
     return float(difference.std(ddof=1) / math.sqrt(difference.size))

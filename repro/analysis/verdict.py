@@ -14,13 +14,16 @@ REVERSED = "reversed"
 TOO_SMALL = "positive but below D"
 NO_EFFECT = "no effect of size D"
 EXCEPTIONS = "with exceptions"
+DISAGREE = "the definitions disagree: more trials do not decide"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What a comparison decides; ``effect`` is D, the smallest effect of interest.
 
-    ``detail`` says how it was refuted or supported, or what a conjunction turned on.
+    ``detail`` says how it was refuted or supported, or what a conjunction turned on. ``of`` names
+    the comparison whose estimate it carries, where it is of several. ``hindrance``: why more trials
+    would not decide it, where they would not.
     """
 
     label: Label
@@ -29,6 +32,8 @@ class Verdict:
     estimate: Estimate
     adjusted: Adjusted
     exceptions: tuple[str, ...] = ()
+    of: str = ""
+    hindrance: str = ""
 
     @property
     def words(self) -> str:
@@ -92,27 +97,57 @@ def conjunction(family: Mapping[str, Estimate], *, effect: float) -> Verdict:
     for label in ("not run", "refuted"):
         names = [name for name, found in members.items() if found.label == label]
         if names:
-            return replace(members[names[0]], detail=", ".join(names))
-    weakest = min(members.values(), key=lambda found: found.estimate.p_at_least(0.0))
+            return replace(members[names[0]], detail=", ".join(names), of=names[0])
+    weakest = _least_sure(members)
     label_of_all: Label = "supported" if all_positive(family.values()) else "inconclusive"
     return replace(weakest, label=label_of_all, detail="")
+
+
+def _least_sure(outcomes: Mapping[str, Verdict]) -> Verdict:
+    """Of outcomes that have run: the least surely refuted one, else the least surely positive."""
+
+    def sureness(name: str) -> float:
+        found = outcomes[name]
+        if found.label == "refuted":
+            return -found.adjusted.p_effect_holm
+        return found.estimate.p_at_least(0.0)
+
+    return _carried(outcomes, min(outcomes, key=sureness))
+
+
+def _carried(outcomes: Mapping[str, Verdict], name: str) -> Verdict:
+    found = outcomes[name]
+    return replace(found, of=f"{name}, {found.of}" if found.of else name)
 
 
 def agreed(outcomes: Mapping[str, Verdict]) -> Verdict:
     """Outcomes that must agree (two definitions, two metrics): their verdict, else inconclusive.
 
-    Not run if any is. Raises UserError without outcomes.
+    Not run if any is. It carries the estimate of the least sure one: of an inconclusive one where
+    there is one. Raises UserError without outcomes.
     """
     if not outcomes:
         raise UserError("nothing to agree: no outcome")
-    found = list(outcomes.values())
-    if len({one.label for one in found}) == 1:
-        return found[0]
+    by_label: dict[str, dict[str, Verdict]] = {}
+    for name, one in outcomes.items():
+        by_label.setdefault(one.label, {})[name] = one
     said = ", ".join(f"{name}: {one.label}" for name, one in outcomes.items())
-    missing = [one for one in found if one.label == "not run"]
-    if missing:
-        return replace(missing[0], detail=said)
-    return replace(found[0], label="inconclusive", detail=said)
+    if missing := by_label.get("not run"):
+        carried = _carried(missing, next(iter(missing)))
+        return carried if len(by_label) == 1 else replace(carried, detail=said)
+    if len(by_label) == 1:
+        return _least_sure(outcomes)
+    carried = _least_sure(by_label.get("inconclusive", dict(outcomes)))
+    conflict = {"supported", "refuted"} <= by_label.keys()
+    hindrance = DISAGREE if conflict else ""
+    return replace(carried, label="inconclusive", detail=said, hindrance=hindrance)
+
+
+def unsupported(found: Verdict, reason: str) -> Verdict:
+    """Inconclusive for a reason that more trials do not mend, where it would be supported."""
+    if found.label != "supported":
+        return found
+    return replace(found, label="inconclusive", detail="supported but for runs", hindrance=reason)
 
 
 def headline(these: Verdict, general: Verdict) -> tuple[Verdict, str]:

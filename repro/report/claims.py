@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from repro.analysis.claim_table import counts_words, flags, interval_words
+from repro.analysis.claim_table import carried_words, counts_words, flags, interval_words
 from repro.analysis.estimates import MIN_TRIALS
 from repro.analysis.judged import Judged, Part
 from repro.analysis.verdict import Verdict
@@ -53,7 +53,7 @@ def section(judged: Judged, profile: Profile, run: Collection[str] = ()) -> str:
     """
     found, scope = judged.headline
     known = found.label != "not run"
-    said = [interval_words(found.estimate), judged.effect.unit, scope] if known else []
+    said = [carried_words(found), judged.effect.unit, scope] if known else []
     head = [element("h3", text(f"{judged.claim.name}. {judged.claim.text}"))]
     head.append(element("p", badge(found), element("span", text(", ".join(said))), class_="big"))
     return element(
@@ -95,8 +95,8 @@ def how(judged: Judged, profile: Profile, run: Collection[str]) -> str:
 
 
 def numbers(judged: Judged) -> str:
-    estimate = judged.headline[0].estimate
-    return f"{interval_words(estimate)} ({estimate.formula}, {counts_words(estimate)})"
+    found, _ = judged.headline
+    return f"{carried_words(found)} ({found.estimate.formula}, {counts_words(found.estimate)})"
 
 
 def plot(judged: Judged) -> str:

@@ -1,65 +1,18 @@
 """Each claim's estimand, on made-up trials whose answer is known by construction."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
-
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from repro import paper
-from repro.analysis import claims, measured
+from repro.analysis import measured
 from repro.analysis.claim_table import claim_files, flags, long, short
-from repro.analysis.estimates import Pairs
-from repro.analysis.judged import Judged
+from repro.analysis.judged import compared
+from repro.analysis.network_claims import BOUNDARY, FORMS
 from repro.profiles import PROFILES
 from repro.report.claims import section
-
-STUDENTS = ("a:s1", "a:s2", "b:s3", "b:s4", "c:s5", "c:s6")
-TRIALS = 5
-
-
-def noise(seed: int, size: int = TRIALS, sd: float = 0.05) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, sd, size)
-
-
-def made(means: dict[str, float], seed: int, trials: int = TRIALS) -> pd.DataFrame:
-    """Trials of one pair around the methods' means."""
-    columns = {m: mean + noise(seed + i, trials) for i, (m, mean) in enumerate(means.items())}
-    return pd.DataFrame(columns)
-
-
-@dataclass
-class Made:
-    """As ``Evidence``: accuracy by pair, measurements by function."""
-
-    trials: Pairs = field(default_factory=dict)
-    teachers: dict[str, float] = field(default_factory=dict)
-    frames: dict[object, pd.DataFrame] = field(default_factory=dict)
-
-    def pairs(self, parts: Collection[str]) -> list[str]:  # noqa: ARG002
-        return list(self.trials)
-
-    def methods(self, parts: Collection[str]) -> set[str]:  # noqa: ARG002
-        return {"kd", "dkd", "dist", "fitnet", *(m for t in self.trials.values() for m in t)}
-
-    def top1(self, parts: Collection[str], metric: str) -> Pairs:  # noqa: ARG002
-        return self.trials
-
-    def teacher_top1(self, metric: str) -> dict[str, float]:  # noqa: ARG002
-        return self.teachers
-
-    def measured(self, measure: object, *_: object) -> pd.DataFrame:
-        return self.frames.get(measure, pd.DataFrame())
-
-
-def judge(number: int, evidence: Made) -> Judged:
-    """Claim C<number>."""
-    return claims.under_other_metrics(claims.CLAIMS[number - 1], evidence)  # type: ignore[arg-type]
-
-
-def on_all(means: dict[str, float]) -> Made:
-    return Made({pair: made(means, 100 * i) for i, pair in enumerate(STUDENTS)})
+from tests.analysis.made_evidence import STUDENTS, TRIALS, Made, judge, made, noise, on_all, whole
 
 
 @pytest.mark.parametrize("number", range(1, 8))
@@ -67,7 +20,8 @@ def test_without_runs_a_claim_is_not_run_and_says_what_is_missing(number: int) -
     found = judge(number, Made())
     assert found.slug == "not-run"
     assert found.claim == paper.CLAIMS[number - 1]
-    assert "3 trials or more" in found.missing
+    assert ("5" if number == 3 else "3") + " trials or more" in found.missing
+    assert ("teacher" in found.missing.partition(" in grid ")[0]) == (number == 1)
     assert any(grid in found.missing for grid in found.grids)
 
 
@@ -85,6 +39,35 @@ def test_c4_is_better_than_every_logit_method(cmkd: float, label: str, detail: s
     assert found.effect.value == 0.2
     for part in found.parts:
         assert part.these.adjusted.size == 3  # Holm over the comparators
+
+
+def test_c4_counts_its_cells_after_holm_over_all_of_them() -> None:
+    better = {"kd": 68.0, "dkd": 68.0, "dist": 70.0, "cmkd": 71.0}
+    trials = {pair: made(better, 100 * i) for i, pair in enumerate(STUDENTS)}
+    trials["a:s1"] = made(better | {"dist": 72.0, "kd": 70.95}, 1)
+    (note,) = judge(4, Made(trials)).notes
+    assert note.startswith("Holm over all cells: CMKD more accurate in 16 of 18 ")
+    assert note.endswith("refuted in 2 at D = 0.3")
+    assert judge(4, Made({"a:s1": trials["a:s1"]})).notes == ()
+
+
+def test_beside_new_pairs_stand_pairs_as_units_and_one_left_out() -> None:
+    """By hand: SciPy's t interval of the six pair means; the lowest bound of five of them."""
+    gains = (1.0, 1.2, 1.4, 1.6, 1.8, 3.0)
+    students = {
+        pair: pd.DataFrame({"kd": [60.0, 61, 62], "cmkd": np.array([60.0, 61, 62]) + gain})
+        for pair, gain in zip(STUDENTS, gains, strict=True)
+    }
+    notes = compared(students, ("cmkd", "kd")).notes
+    low, high = stats.t.interval(0.95, 5, np.mean(gains), stats.sem(gains))
+    beside = f"{np.mean(gains):+.3g} [{low:+.3g}, {high:+.3g}], 5 df"
+    assert f"in general with pairs as the units {beside}" in notes
+    lows = [
+        stats.t.interval(0.95, 4, np.mean(left), stats.sem(left))[0]
+        for left in (np.delete(gains, i) for i in range(6))
+    ]
+    words = f"{min(lows):+.3g} to {max(lows):+.3g}"
+    assert f"its lower bound with one pair left out {words}" in notes
 
 
 def test_c4_on_one_pair_takes_the_effect_of_a_cell() -> None:
@@ -115,6 +98,23 @@ def test_c1_is_the_slope_of_the_gain_over_the_teachers_top1(slope: float, label:
     assert [part.name for part in found.alone] == ["few"]
 
 
+@pytest.mark.parametrize(
+    ("plan", "decides"),
+    [
+        (("t0:wrn_16_2", "t0:resnet20", "t1:resnet20"), "wrn_16_2"),
+        (("t0:s", "t0:few", "t1:few"), "few"),
+    ],
+)
+def test_c1_is_decided_by_a_student_fixed_before_the_runs(plan: tuple[str, ...], decides: str):
+    """Whatever runs there are: here none of it, and another student's of six teachers."""
+    trials = {f"t{i}:many": made({"kd": 65.0, "cmkd": 66.0 + i}, 10 * i) for i in range(6)}
+    evidence = Made(trials, {f"t{i}": 70.0 + i for i in range(6)}, plan=plan)
+    found = judge(1, evidence)
+    assert found.slug == "not-run"
+    assert f"({decides})" in found.missing
+    assert [part.name for part in found.alone] == ["many"]
+
+
 def relations(kd: dict[str, float], cmkd: float) -> Made:
     rows = [
         {
@@ -134,16 +134,31 @@ def relations(kd: dict[str, float], cmkd: float) -> Made:
 
 
 def test_c2_is_the_log_ratio_of_distances() -> None:
-    found = judge(2, relations(dict.fromkeys(claims.FORMS, 2.0), 1.0))
+    found = judge(2, relations(dict.fromkeys(FORMS, 2.0), 1.0))
     assert found.slug == "supported"
     for part in found.parts:
         assert part.these.estimate.estimate == pytest.approx(np.log(2), abs=0.05)
 
 
 def test_c2_is_inconclusive_where_definitions_disagree() -> None:
-    found = judge(2, relations(dict.fromkeys(claims.FORMS, 2.0) | {"raw": 0.5}, 1.0))
+    found = judge(2, relations(dict.fromkeys(FORMS, 2.0) | {"raw": 0.5}, 1.0))
     assert found.slug == "inconclusive"
     assert "raw: refuted" in found.these.detail
+    assert found.missing == "the definitions disagree: more trials do not decide"
+    assert short([found])["estimate"][0].startswith("raw: -")
+
+
+def test_a_claim_about_networks_is_not_supported_where_one_of_them_diverged() -> None:
+    evidence = relations(dict.fromkeys(FORMS, 2.0), 1.0)
+    evidence.failed = ("a:s1 ttm trial 0",)
+    assert whole(2, evidence).slug == "supported"
+    evidence.failed = ("a:s1 kd trial 5",)
+    found = whole(2, evidence)
+    assert found.slug == "inconclusive"
+    assert "cannot be measured: a:s1 kd trial 5" in found.missing
+    evidence = relations(dict.fromkeys(FORMS, 1.0), 2.0)
+    evidence.failed = ("a:s1 kd trial 5",)
+    assert whole(2, evidence).slug == "refuted"
 
 
 def planes(kd: float, cmkd: float, trials: int = TRIALS) -> Made:
@@ -151,7 +166,7 @@ def planes(kd: float, cmkd: float, trials: int = TRIALS) -> Made:
     shared = random.normal(0, 0.5, 20)
     rows = [
         {"pair": "a:s", "method": m, "trial": t, "triplet": j}
-        | {n: mean + shared[j] + random.normal(0, 0.1) for n in claims.BOUNDARY}
+        | {n: mean + shared[j] + random.normal(0, 0.1) for n in BOUNDARY}
         for m, mean in (("kd", kd), ("cmkd", cmkd))
         for t in range(trials)
         for j in range(20)
@@ -175,8 +190,8 @@ def test_c5_needs_both_parts() -> None:
     good = judge(5, on_all(means | {"cmkd/spearman-only": 69.0}))
     assert good.slug == "supported"
     bad = judge(5, on_all(means | {"cmkd/spearman-only": 70.5}))
-    assert bad.slug == "inconclusive"
-    assert "both terms: refuted" in bad.general.detail
+    assert bad.general.words == "refuted (spearman alone)"
+    assert bad.these.words == "refuted (spearman alone)"
 
 
 def test_c6_is_the_mean_gain_over_the_methods() -> None:
@@ -189,6 +204,18 @@ def test_c6_is_the_mean_gain_over_the_methods() -> None:
     each = {part.name: part.these.label for part in found.alone}
     assert each["kd"] == "supported"
     assert each[methods[2]] == "refuted"
+
+
+@pytest.mark.parametrize("arm", ["{}", "{}+cmkd"])
+def test_c6_leaves_out_a_trial_that_one_method_lacks(arm: str) -> None:
+    """Its mean over the other methods would be that of other methods: here 12 points lower."""
+    methods = paper.PLUG_IN_METHODS.value
+    base = dict(zip(methods, (50.0, 60.0, 60.0, 60.0, 80.0), strict=True))
+    trials = made(base | {f"{m}+cmkd": top1 + 1 for m, top1 in base.items()}, 1)
+    trials.loc[2, arm.format(methods[-1])] = np.nan
+    found = judge(6, Made({"a:s": trials}))
+    assert found.these.estimate.counts.trials == TRIALS - 1
+    assert found.these.estimate.estimate == pytest.approx(1.0, abs=0.1)
 
 
 def corrupted(kd: tuple[float, float], cmkd: tuple[float, float]) -> Made:
@@ -220,13 +247,14 @@ def test_the_tables_hold_every_comparison_in_both_scopes() -> None:
     found = [
         judge(n, on_all({"kd": 68.0, "dkd": 68.0, "dist": 70.0, "cmkd": 71.0})) for n in (4, 5)
     ]
-    assert list(short(found)["verdict"]) == ["supported", "not run"]
+    assert [one.slug for one in found] == ["supported", "not-run"]
+    assert short(found)["estimate"].iloc[0].startswith("dist: +1")
     rows = long(found, "demo")
     own = rows[(rows["claim"] == "C4") & (rows["comparison"] != "all")]
     assert list(own["comparison"]) == ["kd", "kd", "dkd", "dkd", "dist", "dist"]
     assert list(own["scope"]) == ["these", "general"] * 3
-    files = claim_files(found, "demo", ("a mark",), ("a:s1 kd trial 2",))
-    assert "1 runs diverged" in files[".md"]
+    files = claim_files(found, "demo", ("a mark",), ("1 run diverged",))
+    assert "- 1 run diverged" in files[".md"]
     assert "a mark" in files[".csv"]
 
 

@@ -3,12 +3,14 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from repro.analysis.estimates import cell, in_general, these_pairs
+from repro.analysis.plane_estimates import planes
 from repro.analysis.planning import (
     detectable,
     needed,
@@ -131,6 +133,27 @@ def test_what_is_needed_is_the_plan_of_the_estimate() -> None:
     all_of = these_pairs(pairs, ARMS)
     sure = trials_for_verdict(math.sqrt(all_of.variance), 0.1, df_per_trial=12, pairs=12)
     assert needed(all_of, 0.1) == f"{sure:.0f} trials in all"
+
+
+def test_more_trials_do_not_reduce_what_planes_share() -> None:
+    """By hand: SE^2 at T trials is MS_T / (J T) + sigma_J^2 / J, and sigma_J does not fall."""
+    rng = np.random.default_rng(2)
+    plane = np.array([-0.2, -0.1, 0, 0.1, 0.2, 0.3])
+    table = 0.1 + plane + rng.normal(0, 0.1, (5, 1)) + rng.normal(0, 0.01, (5, 6))
+    found = planes({"t:s": pd.DataFrame(table)})
+    assert found.shared == pytest.approx(plane.var(ddof=1) / 6, rel=0.1)
+    half_of_shared = stats.t.ppf(0.975, 1_000) * math.sqrt(found.shared)
+    assert needed(found, 1.5 * half_of_shared) == "no affordable number of trials"
+    effect = 2.5 * half_of_shared
+    trials = int(needed(found, effect).partition(" trials in all")[0])
+    per_trial = max(1, round(found.df / 4))
+    at = [
+        2
+        * stats.t.ppf(0.975, per_trial * (t - 1))
+        * math.sqrt((found.standard_error**2 - found.shared) * 5 / t + found.shared)
+        for t in (trials - 1, trials)
+    ]
+    assert at[1] <= effect < at[0]
 
 
 def test_what_is_needed_in_general() -> None:

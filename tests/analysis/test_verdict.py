@@ -119,8 +119,16 @@ def test_better_than_all_needs_no_correction_and_falls_by_one() -> None:
 def test_outcomes_must_agree() -> None:
     yes, no = (verdict(estimate(v, 0.1), effect=D) for v in (1.0, -1.0))
     none = verdict(NOT_RUN, effect=D)
-    assert agreed({"raw": yes, "free": yes}) == yes
-    assert agreed({"raw": yes, "free": no}).words == "inconclusive (raw: supported, free: refuted)"
+    less = verdict(estimate(0.8, 0.1), effect=D)
+    assert agreed({"raw": yes, "free": less}) == dataclasses.replace(less, of="free")
+    assert agreed({"raw": no, "free": verdict(estimate(0.05, 0.1), effect=D)}).of == "free"
+    conflict = agreed({"raw": yes, "free": no})
+    assert conflict.words == "inconclusive (raw: supported, free: refuted)"
+    assert conflict.hindrance.startswith("the definitions disagree")
+    unsure = verdict(estimate(0.1, 0.2), effect=D)
+    for sure in (yes, no):
+        found = agreed({"raw": sure, "free": unsure})
+        assert (found.estimate, found.of, found.hindrance) == (unsure.estimate, "free", "")
     assert agreed({"raw": yes, "free": none}).label == "not run"
 
 
