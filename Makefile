@@ -46,8 +46,8 @@ figures: setup  ## Figures of every grid with finished runs, or of GRID.
 claims: setup  ## The paper's claims, each with its verdict, of every grid with finished runs, or of GRID.
 	$(REPRO) claims $(GRID) $(grid_words)
 
-report: setup  ## One HTML file of claims, tables and figures: paper_tables/out/report.html.
-	$(REPRO) report $(grid_words)
+report: setup  ## One HTML file of claims, tables and figures, of every grid or of GRID: paper_tables/out/report.html.
+	$(REPRO) report $(GRID) $(grid_words)
 
 methods: setup  ## The page of all methods: MORE="--measure" times a step of each first, 4 minutes.
 	$(REPRO) methods $(MORE)
