@@ -14,7 +14,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -89,6 +89,10 @@ test-browser: $(VENV)/.browser  ## MLflow's pages and the report of a finished d
 	  "chromium-driver, or name yours: make test-browser CHROMIUM=path CHROMEDRIVER=path"; exit 1; }
 	MPLBACKEND=Agg CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
 	  $(VENV)/bin/python -m pytest tests/browser $(MORE)
+
+picture: $(VENV)/.browser  ## The README's picture of the report, of the demo in RUNS: figures/report.png.
+	CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
+	  $(VENV)/bin/python -m tests.browser.picture
 
 soak: setup  ## Launchers killed at random and at every fault point over grid demo, under 15 minutes.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.soak $(MORE)
