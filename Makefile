@@ -14,7 +14,7 @@ MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,8 +46,8 @@ figures: setup  ## Figures of every grid with finished runs, or of GRID.
 claims: setup  ## The paper's claims, each with its verdict, of every grid with finished runs, or of GRID.
 	$(REPRO) claims $(GRID) $(grid_words)
 
-report: setup  ## One HTML file of claims, tables and figures: paper_tables/out/report.html.
-	$(REPRO) report $(grid_words)
+report: setup  ## One HTML file of claims, tables and figures, of every grid or of GRID: paper_tables/out/report.html.
+	$(REPRO) report $(GRID) $(grid_words)
 
 methods: setup  ## The page of all methods: MORE="--measure" times a step of each first, 4 minutes.
 	$(REPRO) methods $(MORE)
@@ -89,6 +89,10 @@ test-browser: $(VENV)/.browser  ## MLflow's pages and the report of a finished d
 	  "chromium-driver, or name yours: make test-browser CHROMIUM=path CHROMEDRIVER=path"; exit 1; }
 	MPLBACKEND=Agg CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
 	  $(VENV)/bin/python -m pytest tests/browser $(MORE)
+
+picture: $(VENV)/.browser  ## The README's picture of the report, of the demo in RUNS: figures/report.png.
+	CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
+	  $(VENV)/bin/python -m tests.browser.picture
 
 soak: setup  ## Launchers killed at random and at every fault point over grid demo, under 15 minutes.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.soak $(MORE)

@@ -32,6 +32,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
             pairs=pairs,
             methods=results.methods(part),
             dataset=results.profile.stream.dataset,
+            comparable=results.profile.comparable,
         )
         name = "accuracy" if len(results.parts) == 1 else f"accuracy-{part}"
         files = comparison_files(

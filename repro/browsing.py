@@ -29,8 +29,9 @@ def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:
         words = f"{one['grid']}, profile {one['profile']}: {one['runs']} runs, {one['trained']}"
         console.print(f"recorded {one['ended']}: {words}", highlight=False, markup=False)
     output.sync(console, runs_dir)
-    for one in found:
-        output.figures(console, one["grid"], profile=one["profile"], runs_dir=runs_dir)
-    for profile in dict.fromkeys(one["profile"] for one in found):
+    for profile in dict.fromkeys(one["profile"] for one in found):  # two share a grid's directory
+        for one in found:
+            if one["profile"] == profile:
+                output.figures(console, one["grid"], profile=profile, runs_dir=runs_dir)
         report(console, profile=profile, runs_dir=runs_dir)
     return ui(console, runs_dir, port) if serve else 0

@@ -198,6 +198,7 @@ def figures(**given: Any) -> None:
 
 @main.command()
 @output_options
+@click.option("--short", is_flag=True, help="Two or three lines a claim.")
 def claims(**given: Any) -> None:
     """Judge the paper's claims by GRID's finished runs (default: every grid's)."""
     from repro import judging
@@ -206,8 +207,7 @@ def claims(**given: Any) -> None:
 
 
 @main.command()
-@PROFILE
-@RUNS_DIR
+@output_options
 def report(**given: Any) -> None:
     """Write paper_tables/out/report.html: claims, tables, figures, how to run it again."""
     from repro import judging

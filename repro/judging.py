@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from repro.analysis import claim_text
 from repro.analysis.claim_table import flags
 from repro.analysis.claims import judge
 from repro.analysis.evidence import ACCURACY, Evidence
@@ -14,7 +15,6 @@ from repro.environment import ROOT, git_commit, keep_freed_memory
 from repro.files import make_directory, write_atomically
 from repro.output import SIZES, finished_grids, write_tables
 from repro.publish import publish_claims, publish_files
-from repro.report.claims import numbers
 from repro.report.page import built_words, page
 from repro.results import GridResults
 from repro.spec import key
@@ -30,31 +30,37 @@ def claims(
     profile: str,
     runs_dir: Path,
     imported: Sequence[str] = (),
+    short: bool = False,
 ) -> None:
     """Print the verdicts of the grids with finished runs, all of one profile, and log them."""
     keep_freed_memory()
     grids = of_one_profile(list(finished_grids(grid, profile, runs_dir, imported)))
     evidence = Evidence(grids)
     found = judge(evidence)
-    lines = [line for judged in found for line in said(judged)]
+    lines = [line for judged in found for line in said(judged, evidence, short)]
     for line in (*lines, *evidence.marks, *flags(found, evidence.failed)):
         console.print(line, highlight=False, markup=False)
     publish_claims(grids, found)
 
 
-def said(judged: Judged) -> list[str]:
-    """A claim in two or three lines."""
-    found, scope = judged.headline
-    lines = [f"{judged.claim.name} {found.words.upper()}: {judged.claim.text}"]
-    if found.label != "not run":
-        lines.append(f"   {scope}: {numbers(judged)}, D = {judged.effect.value:g}")
-    return [*lines, f"   to decide it: {judged.missing}"] if judged.missing else lines
+def said(judged: Judged, evidence: Evidence, short: bool) -> list[str]:
+    """A claim in two or three lines, or with all that one weighs it by."""
+    if short:
+        return claim_text.short(judged)
+    return claim_text.lines(judged, diverged=len(evidence.failed))
 
 
-def report(console: Console, *, profile: str, runs_dir: Path) -> None:
+def report(
+    console: Console,
+    grid: str | None = None,
+    *,
+    profile: str,
+    runs_dir: Path,
+    imported: Sequence[str] = (),
+) -> None:
     """Write the report of every grid with finished runs, after bringing their tables up to date."""
     keep_freed_memory()
-    grids = of_one_profile(list(finished_grids(None, profile, runs_dir)))
+    grids = of_one_profile(list(finished_grids(grid, profile, runs_dir, imported)))
     for results in grids:
         write_tables(console, results)
     evidence = Evidence(grids)

@@ -67,11 +67,13 @@ registry*.
 SUMMARY = """\
 **Cells** (`tags.kind = 'cell'`): a run a (pair, method) of a profile. `mean`, `std` and `ci95`
 (95 % half-width) over `n` trials of test top-1 (%) of the last epoch, or of the best where the
-published value beside it, `published_top1`, is of the best; `difference` is ours - published.
+published value beside it, `published_top1`, is of the best; `difference` is ours - published, under
+profile paper alone.
 
 **Claims** (`tags.kind = 'claim'`): a run a claim of the paper, by the finished runs of this grid.
 `claim/estimate` with its 95 % interval `claim/low` to `claim/high`; tag `verdict` says supported,
-refuted, inconclusive or not run, `missing` what would decide it.
+refuted, inconclusive or not run, `missing` what would decide it. The same under `claim/these/` and
+`claim/general/` on these pairs and in general, with df, tau, p, Holm's p of a family of k.
 
 **Tables and figures** (`tags.kind = 'outputs'`): the artifacts of that run.
 """

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from repro import manifest
 from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
-from repro.files import make_directory
 from repro.grid import GRIDS, expand
 from repro.imported import imported_teachers
 from repro.intake import take_in
@@ -152,14 +152,16 @@ def largest(
 
 
 def _run_scripts(console: Console, folder: Path, results: GridResults) -> list[Path]:
-    """Returns what they wrote."""
+    """Returns what they wrote; the manifest beside it says of what it is."""
     files: list[Path] = []
-    out = make_directory(results.out(folder))
+    out = results.out(folder)
+    manifest.begin(out, results)
     for path in sorted(folder.glob("*.py")):
         console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False, markup=False)
         for written in load_script(path).write(results, out):
             console.print(str(written.relative_to(ROOT)), highlight=False, markup=False)
             files.append(written)
+    manifest.finish(out, results, files)
     return files
 
 

@@ -39,6 +39,11 @@ class Profile:
     embedding_images: int
 
     @property
+    def comparable(self) -> bool:
+        """Whether results may be compared with published ones: those are of this protocol."""
+        return self.name == "paper"
+
+    @property
     def mark(self) -> str:
         """What every table and figure of this profile carries; empty for the paper's."""
         if self.name == "paper":

@@ -13,6 +13,7 @@ from repro.analysis.claims import judge
 from repro.analysis.evidence import Evidence
 from repro.analysis.judged import Judged
 from repro.analysis.published import load_published
+from repro.analysis.verdict import Verdict
 from repro.environment import ROOT
 from repro.records import Records
 from repro.results import GridResults
@@ -54,12 +55,18 @@ def note_of_runs(results: GridResults, table: pd.DataFrame) -> str:
 
 
 def summary(results: GridResults) -> pd.DataFrame:
-    """One row a cell: mean, std, n, 95 % half-width, published value and difference."""
+    """One row a cell: mean, std, n, 95 % half-width, published value and, where ours follow its
+    protocol, the difference."""
     published = load_published(ROOT / "paper_tables" / "published.csv")
     dataset = results.profile.stream.dataset
     tables = [
         comparison_table(
-            results.table, published, pairs=pairs, methods=results.methods(part), dataset=dataset
+            results.table,
+            published,
+            pairs=pairs,
+            methods=results.methods(part),
+            dataset=dataset,
+            comparable=results.profile.comparable,
         )
         for part, pairs in results.parts.items()
     ]
@@ -76,13 +83,16 @@ def grid_of(grids: Sequence[GridResults]) -> str:
 
 
 def claim_entry(judged: Judged) -> Entry:
-    """A claim's headline."""
+    """A claim's headline under ``claim/``, both scopes under ``claim/these/``, ``claim/general/``;
+    their verdicts as tags."""
     found, scope = judged.headline
-    estimate, counts = found.estimate, found.estimate.counts
+    estimate = found.estimate
     tags = {
         "claim": judged.claim.name,
         "text": judged.claim.text,
         "verdict": found.label,
+        "verdict_these": judged.these.label,
+        "verdict_general": judged.general.label,
         "detail": found.detail,
         "scope": scope if found.label != "not run" else "",
         "estimand": judged.estimand,
@@ -91,20 +101,33 @@ def claim_entry(judged: Judged) -> Entry:
         "grids": ", ".join(judged.grids),
         "missing": judged.missing,
     }
+    metrics = {
+        **_metrics("claim", found),
+        **_metrics("claim/these", judged.these),
+        **_metrics("claim/general", judged.general),
+        "claim/effect": judged.effect.value,
+    }
+    return Entry(judged.claim.name, tags, view.finite(metrics))
+
+
+def _metrics(prefix: str, found: Verdict) -> dict[str, float]:
+    """Of one scope; ``k``: the size of the family that Holm's p is of."""
+    estimate, counts = found.estimate, found.estimate.counts
     numbers = {
         "estimate": estimate.estimate,
         "low": estimate.low,
         "high": estimate.high,
-        "effect": judged.effect.value,
+        "df": estimate.df,
+        "tau": estimate.tau,
         "p": found.adjusted.p,
         "p_holm": found.adjusted.p_holm,
+        "k": found.adjusted.size,
         "n_pairs": counts.pairs,
         "n_students": counts.students,
         "n_trials": counts.trials,
         "n_runs": counts.runs,
     }
-    metrics = {f"claim/{name}": float(value) for name, value in numbers.items()}
-    return Entry(judged.claim.name, tags, view.finite(metrics))
+    return {f"{prefix}/{name}": float(value) for name, value in numbers.items()}
 
 
 def publish_files(grids: Sequence[GridResults], folder: str, paths: Sequence[Path]) -> None:

@@ -4,17 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from repro.analysis.claims import judge
 from repro.analysis.evidence import Evidence
-from repro.publish import ALL, claim_entry, claim_lines, grid_of, publish, publish_claims
+from repro.grid import expand
+from repro.profiles import PROFILES, Profile
+from repro.publish import ALL, claim_entry, claim_lines, grid_of, publish, publish_claims, summary
 from repro.results import GridResults
 from repro.tracking import experiment_id, load_results, open_store, tracking_uri
 from tests.analysis.made_up import demo, made_up
-from tests.made_results import finished
+from tests.made_results import finished, results_of
 
 
 @pytest.fixture
@@ -96,7 +100,29 @@ def test_a_claim_is_its_headline(results: GridResults) -> None:
     assert entry.tags["missing"] == judged.missing
     assert entry.metrics["claim/effect"] == judged.effect.value
     assert entry.metrics["claim/n_trials"] == found.estimate.counts.trials
+    for name, scope in (("these", judged.these), ("general", judged.general)):
+        logged = entry.metrics
+        assert entry.tags[f"verdict_{name}"] == scope.label
+        assert logged[f"claim/{name}/k"] == scope.adjusted.size
+        assert logged.get(f"claim/{name}/df", 0) == np.nan_to_num(scope.estimate.df)
+        assert logged.get(f"claim/{name}/tau", 0) == np.nan_to_num(scope.estimate.tau)
+        assert logged.get(f"claim/{name}/low", 0) == np.nan_to_num(scope.estimate.low)
     known = {n: v for n, v in entry.metrics.items() if v == v}
     assert known == entry.metrics  # what is not known is left out
     (line,) = claim_lines([judged]).splitlines()[2:]
     assert line.startswith(f"| C4 {judged.claim.text} | **{found.words}** | ")
+
+
+def made(profile: Profile) -> pd.DataFrame:
+    return finished(*expand("cifar-same", profile)).assign(top1_best=60.0)
+
+
+def test_only_the_papers_protocol_is_compared_with_published_values() -> None:
+    same = PROFILES["paper"].pairs | {"cifar-same": (("resnet56", "resnet20"),)}
+    paper, quick = (
+        summary(results_of("cifar-same", profile, made(profile)))
+        for profile in (replace(PROFILES[name], pairs=same) for name in ("paper", "quick"))
+    )
+    assert paper["difference"].notna().any()
+    assert quick["published_top1"].notna().any()
+    assert quick["difference"].isna().all()

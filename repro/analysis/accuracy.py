@@ -101,8 +101,12 @@ def comparison_table(
     pairs: Sequence[str],
     methods: Sequence[str],
     dataset: str = "cifar100",
+    comparable: bool = True,
 ) -> pd.DataFrame:
     """Ours beside the published value, one row a (pair, method); a missing cell stays, with NaN.
+
+    ``comparable``: whether ours follow the published protocol (profile paper); where they do not,
+    the published value stands beside ours without difference and verdict.
 
     ``metric`` says which accuracy of ours is compared: ``top1_best`` if the published row reports
     the best epoch, ``top1_last`` if it reports the last one, does not say, or does not exist.
@@ -118,6 +122,8 @@ def comparison_table(
     )
     places = {pair: _places(own, pair, methods) for pair in pairs}
     table["place"] = [places[row["pair"]].get(row["method"], "") for row in _rows(table)]
+    if not comparable:
+        return table.assign(difference=math.nan, reproduced="", smallest_margin=math.nan)
     found = [_against_published(cells, row, pooled_std(table["std"])) for row in _rows(table)]
     table["reproduced"] = [
         "" if one is None else one.verdict(published_margin(row["published_n"]))

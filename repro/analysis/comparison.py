@@ -16,6 +16,13 @@ LEGEND = (
     "second, where the 95 % interval to the next one (paired, mean of the last 10 epochs) lies "
     "above 0."
 )
+BESIDE = (
+    "Cells: our mean ± std (trials) | published value [epoch it reports, number of its source]. "
+    "Not compared: published values are of the paper's protocol, ours are not. Ours is the best "
+    "epoch beside [best], the last epoch otherwise. Bold: the best of a pair, underlined: the "
+    "second, where the 95 % interval to the next one (paired, mean of the last 10 epochs) lies "
+    "above 0."
+)
 ALONE = (
     "Cells: our mean ± std (trials), last epoch; nothing is published for these. Bold: the best of "
     "a pair, underlined: the second, where the 95 % interval to the next one (paired, mean of the "
@@ -27,10 +34,14 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
     """Methods as rows, pairs as columns, both in order of appearance in a ``comparison_table``.
 
     A cell reads "72.31 ± 0.20 (5) | 71.97 [best, 1] | +0.34 | reproduced (±0.48)"; what is missing
-    is "-". The number names a source of ``footnotes``; without any, a cell is ours alone.
+    is "-". The number names a source of ``footnotes``; without any, a cell is ours alone. What is
+    not compared has no difference and no verdict.
     """
-    numbers = _sources(table)
-    cells = {(row["method"], row["pair"]): _cell(row, numbers) for row in table.to_dict("records")}
+    numbers, compared = _sources(table), is_compared(table)
+    cells = {
+        (row["method"], row["pair"]): _cell(row, numbers, compared)
+        for row in table.to_dict("records")
+    }
     methods, pairs = (list(dict.fromkeys(table[name])) for name in ("method", "pair"))
     return pd.DataFrame(
         [[cells.get((method, pair), MISSING) for pair in pairs] for method in methods],
@@ -45,7 +56,13 @@ def _sources(table: pd.DataFrame) -> dict[str, int]:
     return {source: number for number, source in enumerate(known, start=1)}
 
 
-def _cell(row: dict[Any, Any], sources: dict[str, int]) -> str:
+def is_compared(table: pd.DataFrame) -> bool:
+    """Not where ours and a published value stand side by side without their difference."""
+    both = table["mean"].notna() & table["published_top1"].notna()
+    return not (both & table["difference"].isna()).any()
+
+
+def _cell(row: dict[Any, Any], sources: dict[str, int], compared: bool) -> str:
     ours = spread_words(row["mean"], row["std"], row["n"])
     if not sources:
         return ours
@@ -55,7 +72,7 @@ def _cell(row: dict[Any, Any], sources: dict[str, int]) -> str:
         published = f"{row['published_top1']:.2f} [{where}]"
     if not math.isnan(row["difference"]):
         difference = f"{row['difference']:+.2f}"
-    parts = [ours, published, difference]
+    parts = [ours, published, difference] if compared else [ours, published]
     if row["reproduced"]:
         margin = row["smallest_margin"]
         words = "" if math.isnan(margin) else f" (±{margin:.2f})"
@@ -80,7 +97,7 @@ def footnotes(table: pd.DataFrame) -> tuple[str, ...]:
         if source and place not in found[source]:
             found[source].append(place)
     lines = [f"{name}, {'; '.join(where)}." for name, where in found.items()]
-    legend = LEGEND if lines else ALONE
+    legend = (LEGEND if is_compared(table) else BESIDE) if lines else ALONE
     return legend, *(f"Published, {number}: {line}" for number, line in enumerate(lines, start=1))
 
 

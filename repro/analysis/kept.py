@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from repro.errors import UserError
 from repro.files import make_directory, write_atomically
 
 Parameters = Mapping[str, Any]  # JSON-ready
@@ -58,11 +59,24 @@ class Kept:
         write_atomically(self.path, json.dumps(data))
 
 
-def as_recorded(folder: Path, key: str, name: str, *, teacher: str) -> pd.DataFrame | None:
-    """The table of a run beside a teacher ("" for one alone), whatever its other parameters."""
+def as_recorded(
+    folder: Path, key: str, name: str, *, teacher: str, version: object
+) -> pd.DataFrame | None:
+    """The table of a run beside a teacher ("" for one alone), whatever its other parameters.
+
+    Raises UserError where there are only tables of other versions: their numbers mean something
+    else.
+    """
     found = [_read(path) for path in files_of(folder, key, name)]
     fitting = [item for item in found if item and item[1].get("teacher") == teacher]
-    return fitting[-1][2] if fitting else None
+    same = [item for item in fitting if item[1].get("version") == version]
+    if fitting and not same:
+        raise UserError(
+            f"{name} of {key[:12]} is recorded in version {fitting[-1][1].get('version')}, this "
+            f"suite reads version {version}: go back to the commit that it was recorded with, or "
+            "record it again with `repro record GRID` where it was trained"
+        )
+    return same[-1][2] if same else None
 
 
 def files_of(folder: Path, key: str, name: str = "*") -> list[Path]:

@@ -1,7 +1,7 @@
 """What is common to all measurements of finished networks: of which runs, kept where, in one frame.
 
 In a runs directory of recorded results there are no images and few networks: what was recorded is
-read, whatever the parameters, and nothing is measured.
+read, whatever its parameters besides the version, and nothing is measured.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +117,8 @@ def _recorded(
     folder, found = results.runs_dir / "measured", []
     for subject in subjects:
         own, teacher = subject.keys
-        table = as_recorded(folder, own, what.name, teacher=teacher)
+        version = what.parameters["version"]
+        table = as_recorded(folder, own, what.name, teacher=teacher, version=version)
         if table is None:
             run = f"{subject.run.pair} {subject.run.method} trial {subject.run.trial}"
             raise UserError(f"{what.name} of {run} is not among the recorded results")

@@ -1,12 +1,12 @@
 """The claims of a report: each with its verdict, its interval and what would decide it."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 import pandas as pd
 
 from repro.analysis.claim_table import carried_words, counts_words, flags, interval_words
-from repro.analysis.estimates import MIN_TRIALS
 from repro.analysis.judged import Judged, Part
 from repro.analysis.verdict import Verdict
 from repro.profiles import Profile
@@ -15,7 +15,9 @@ from repro.report.plot import intervals
 
 SCOPES = {"these": "these pairs", "general": "in general"}
 ORDER = ("supported", "refuted", "inconclusive", "not run")
-ENOUGH_TRIALS = 5
+ENOUGH_TRIALS = 5  # of every rule, F7 included
+MOST_TRIALS = 40  # that a command asks for: eight times the paper's five
+TRIALS_TOLD = re.compile(r"(?:at least )?(\d+) trials")
 
 
 def overview(claims: Sequence[Judged], failed: Sequence[str]) -> str:
@@ -46,10 +48,11 @@ def badge(found: Verdict) -> str:
     return element("strong", text(found.label), class_=f"badge {slug}")
 
 
-def section(judged: Judged, profile: Profile, run: Collection[str] = ()) -> str:
+def section(judged: Judged, profile: Profile, run: Collection[str] = (), options: str = "") -> str:
     """One claim, as an element that programs can read: ``id`` and ``data-verdict``.
 
-    ``run``: the grids that have runs: these are to be completed first.
+    ``run``: the grids that have runs: these are to be completed first. ``options``: what commands
+    on these runs need besides.
     """
     found, scope = judged.headline
     known = found.label != "not run"
@@ -61,7 +64,7 @@ def section(judged: Judged, profile: Profile, run: Collection[str] = ()) -> str:
         *head,
         element("p", text(found.detail)) if found.detail else "",
         plot(judged),
-        terms(facts(judged, profile, run)),
+        terms(facts(judged, how(judged, profile, run, options))),
         details(judged),
         class_=f"claim {judged.slug}",
         id=f"claim-{judged.claim.name}",
@@ -69,11 +72,13 @@ def section(judged: Judged, profile: Profile, run: Collection[str] = ()) -> str:
     )
 
 
-def facts(judged: Judged, profile: Profile, run: Collection[str]) -> dict[str, str]:
-    """What a reader asks of a verdict, in this order; only what there is an answer to."""
+def facts(judged: Judged, way: str) -> dict[str, str]:
+    """What a reader asks of a verdict, in this order; only what there is an answer to.
+
+    ``way``: ``how`` to decide it."""
     estimate, effect = judged.headline[0].estimate, judged.effect
     others = [f"{metric}: {words}" for metric, words in judged.under.items()]
-    missing = f"{judged.missing}. {how(judged, profile, run)}" if judged.missing else ""
+    missing = f"{judged.missing}. {way}" if judged.missing else ""
     found = {
         "Estimated": judged.estimand,
         "n": f"{counts_words(estimate)} (rule {estimate.formula})",
@@ -85,13 +90,29 @@ def facts(judged: Judged, profile: Profile, run: Collection[str]) -> dict[str, s
     return {name: said for name, said in found.items() if said}
 
 
-def how(judged: Judged, profile: Profile, run: Collection[str]) -> str:
-    """The commands that bring what is missing."""
+def how(judged: Judged, profile: Profile, run: Collection[str], options: str = "") -> str:
+    """The commands that bring what is missing; none where more trials bring nothing."""
+    wanted = trials_wanted(judged, profile)
+    if isinstance(wanted, str):
+        return wanted
     fitting = [grid for grid in judged.grids if grid != "demo" or profile.name == "demo"]
     grids = [grid for grid in fitting if grid in run] or fitting
-    trials = f" --trials {ENOUGH_TRIALS}" if profile.trials < MIN_TRIALS else ""
-    commands = [f"`repro run {grid} --profile {profile.name}{trials}`" for grid in grids]
+    trials = f" --trials {wanted}" if wanted > profile.trials else ""
+    more = f" {options}" if options else ""
+    commands = [f"`repro run {grid} --profile {profile.name}{trials}{more}`" for grid in grids]
     return f"{' or '.join(commands)}, then `make report`"
+
+
+def trials_wanted(judged: Judged, profile: Profile) -> int | str:
+    """How many in all, or in words why that is no way out."""
+    found, _ = judged.headline
+    if found.label == "not run":
+        return max(profile.trials, ENOUGH_TRIALS)
+    told = TRIALS_TOLD.match(judged.missing)  # the plan's own number: text and command agree
+    if not told:
+        return "More trials of these pairs do not decide it"
+    trials = int(told[1])
+    return trials if trials <= MOST_TRIALS else "So many trials are out of reach"
 
 
 def numbers(judged: Judged) -> str:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from repro.environment import ROOT
 from repro.errors import UserError
+from repro.manifest import listed
+from repro.report.commands import command
 from repro.report.html import element, paragraphs, picture
 from repro.results import GridResults
 
@@ -31,12 +33,13 @@ CAPTIONS = {
 
 
 def figures(results: GridResults) -> str:
-    """Every figure that was drawn; which are older than the newest run is said."""
-    folder = results.out(ROOT / "figures")
-    drawn = sorted(folder.glob("*.png"))
-    again = f"`repro figures {results.grid} --profile {results.profile.name}`"
+    """Every figure that was drawn of these results; which are older than the newest run is said."""
+    drawn = listed(results.out(ROOT / "figures"), results, ".png")
+    again = f"`{command('figures', results)}`"
     if not drawn:
-        words = f"{results.grid}: no figures yet; {again} draws them, then `make report`."
+        words = (
+            f"{results.grid}: no figures of these runs yet; {again} draws them, then `make report`."
+        )
         return paragraphs([words])
     old = [path.stem for path in drawn if path.stat().st_mtime * 1000 < newest_ms(results)]
     note = f"{results.grid}: older than the newest run: {', '.join(old)}; {again} draws them anew"

@@ -7,8 +7,10 @@ from pathlib import Path
 from repro.analysis.claims import judge
 from repro.analysis.evidence import Evidence
 from repro.environment import ROOT
+from repro.manifest import listed
 from repro.report import claims as claim_pages
 from repro.report import sections
+from repro.report.commands import command, options
 from repro.report.figures import figures
 from repro.report.html import element, items, paragraphs, table, text
 from repro.report.runs import anchors, run_lists
@@ -69,17 +71,18 @@ def _section(section: Section) -> str:
 def claims(evidence: Evidence) -> str:
     found = judge(evidence)
     run = {part for results in evidence.grids for part in results.parts}
-    parts = [claim_pages.section(judged, evidence.profile, run) for judged in found]
+    more = options(evidence.grids[0])
+    parts = [claim_pages.section(judged, evidence.profile, run, more) for judged in found]
     return claim_pages.overview(found, evidence.failed) + "".join(parts)
 
 
 def tables(results: GridResults, evidence: Evidence) -> str:
-    """Every table that was written of a grid, its cells with links to their runs."""
-    folder = results.out(ROOT / "paper_tables")
-    paths = [path for path in sorted(folder.glob("*.md")) if path.stem != OWN]
+    """Every table that was written of these results, its cells with links to their runs."""
+    found = listed(results.out(ROOT / "paper_tables"), results, ".md")
+    paths = [path for path in found if path.stem != OWN]
     if not paths:
-        again = f"`repro tables {results.grid} --profile {results.profile.name}`"
-        return paragraphs([f"{results.grid}: no tables yet; {again} writes them."])
+        again = f"`{command('tables', results)}`"
+        return paragraphs([f"{results.grid}: no tables of these runs yet; {again} writes them."])
     places = anchors(evidence.grids)
     return "".join(_table(path, places, evidence.marks) for path in paths)
 

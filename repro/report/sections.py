@@ -7,6 +7,7 @@ from repro.analysis.evidence import Evidence
 from repro.departures import DEPARTURES
 from repro.grid import GRIDS
 from repro.paper import Unknown
+from repro.report.commands import command, trainings
 from repro.report.html import element, frame_table, items, paragraphs, text
 from repro.report.runs import environments
 from repro.results import GridResults
@@ -26,8 +27,6 @@ FIRST = (
     "repro data fetch           # CIFAR-100, but for profile demo; or: repro data import PATH",
 )
 LAST = (
-    "make report                # this file: tables of every grid anew, claims, figures",
-    "repro claims               # the verdicts alone",
     "make ui                    # every run in MLflow",
     "make statistics            # the error and power of the rules, simulated",
     "make test                  # the suite's own tests",
@@ -38,7 +37,7 @@ def methods(evidence: Evidence) -> str:
     stream = evidence.profile.stream
     lines = [
         f"Profile {evidence.profile.name}: {stream.dataset}, {stream.epochs} epochs, batches of "
-        f"{stream.batch_size}, {evidence.profile.trials} trials. One trial's methods start from "
+        f"{stream.batch_size}, {trials_words(evidence)}. One trial's methods start from "
         "the same weights and see the same batches, so they are compared in pairs.",
         "Accuracy is top-1 on test images; within the suite the mean of the last 10 epochs, "
         "beside a published number that of the epoch which its source reports.",
@@ -55,6 +54,17 @@ def methods(evidence: Evidence) -> str:
         "covers the draw of the test images or of the one teacher.",
     ]
     return paragraphs(lines)
+
+
+def trials_words(evidence: Evidence) -> str:
+    """How many trials a student's cell has that was judged, such as "5 trials"; "2 to 5 trials"."""
+    table = evidence.table
+    students = table[table["method"] != "teacher"]
+    counts = students.groupby(["pair", "method"])["trial"].nunique()
+    if counts.empty:
+        return "no trial"
+    low, high = int(counts.min()), int(counts.max())
+    return f"{high} trial{'s' * (high > 1)}" if low == high else f"{low} to {high} trials"
 
 
 def unknowns() -> str:
@@ -99,10 +109,9 @@ def again(evidence: Evidence) -> str:
     """The commands, by part: those of this file's runs, then of what it lacks."""
     profile, run = evidence.profile.name, [results.grid for results in evidence.grids]
     lines = list(FIRST)
-    for grid in run:
-        lines += [
-            f"repro {verb} {grid} --profile {profile}" for verb in ("run", "tables", "figures")
-        ]
+    for results in evidence.grids:
+        lines += [*trainings(results), command("tables", results), command("figures", results)]
+    lines += [command(verb, *evidence.grids) for verb in ("report", "claims")]
     parts = {part for results in evidence.grids for part in results.parts}
     left = [grid for grid in GRIDS if grid not in {*run, *parts, "cifar", "demo"}]
     shown = element("pre", text("\n".join([*lines, *LAST])), tabindex="0")

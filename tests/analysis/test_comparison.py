@@ -94,3 +94,18 @@ def test_csv_is_long_and_reads_back(table):
     assert len(back) == len(table)
     assert back["mean"].to_numpy() == pytest.approx(table["mean"].to_numpy(), nan_ok=True)
     assert back["keys"][1].split() == list(table["keys"][1])
+
+
+def test_what_is_of_another_protocol_has_no_difference_and_no_verdict(results, published):
+    table = comparison_table(
+        results, published, pairs=PAIRS, methods=["kd", "cmkd"], comparable=False
+    )
+    assert table["difference"].isna().all()
+    assert table["smallest_margin"].isna().all()
+    assert set(table["reproduced"]) == {""}
+    cells = wide(table)
+    assert cells.loc["kd", PAIRS[0]] == "70.80 ± 0.20 (3) | 70.66 [last, 1]"
+    assert cells.loc["kd", PAIRS[1]] == "- | 74.92 [last, 1]"
+    assert cells.loc["cmkd", PAIRS[0]] == "-"
+    assert footnotes(table)[0].startswith("Cells: our mean ± std (trials) | published value")
+    assert "Not compared" in footnotes(table)[0]

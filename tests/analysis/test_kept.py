@@ -1,13 +1,15 @@
 """What was measured is found again; what is damaged is measured again."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from repro.analysis.kept import Kept, tables
+from repro.analysis.kept import Kept, as_recorded, tables
+from repro.errors import UserError
 
 TABLE = pd.DataFrame(
     {
@@ -119,3 +121,21 @@ def test_an_interruption_keeps_what_was_measured(kept: Kept) -> None:
     with pytest.raises(KeyboardInterrupt):
         tables(wanted, fails)
     assert [one.read() is not None for one in wanted] == [True, False, False]
+
+
+def test_a_recorded_table_of_another_version_is_not_read(kept: Kept) -> None:
+    """Whatever its other parameters: but a version is what the numbers mean."""
+
+    def recorded(version: int) -> pd.DataFrame | None:
+        return as_recorded(kept.folder, kept.key, kept.name, teacher="t", version=version)
+
+    replace(kept, parameters={"version": 1, "n": 3, "teacher": "t"}).write(TABLE)
+    assert recorded(1) is not None
+    with pytest.raises(UserError, match=r"version 1, this suite reads version 2: .*repro record"):
+        recorded(2)
+    newer = replace(kept, parameters={"version": 2, "teacher": "t"})
+    newer.write(TABLE[:1])
+    os.utime(newer.path, (0, 0))  # the older file
+    found = recorded(2)
+    assert found is not None
+    assert len(found) == 1

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from repro import paper
+from repro import manifest, paper
 from repro.analysis import claims as judging
 from repro.analysis.estimates import cell
 from repro.analysis.evidence import Evidence
@@ -99,8 +99,8 @@ def test_every_finished_run_stands_in_the_page_and_the_profile_is_marked(
     for run_id in evidence.table["run_id"]:
         assert run_id in text
     assert escape(PROFILE.mark) in text
-    assert "no figures yet" in text
-    assert "no tables yet" in text
+    assert "no figures of these runs yet" in text
+    assert "no tables of these runs yet" in text
     assert "repro run stronger-teacher --profile demo" in text  # what it lacks
 
 
@@ -110,6 +110,8 @@ def test_figures_are_within_the_page_and_old_ones_are_said(
     out = tmp_path / "figures" / "out" / "demo"
     out.mkdir(parents=True)
     draw(out / "training-curves-a-b.png")
+    assert "no figures of these runs yet" in page(evidence, "")
+    manifest.finish(out, evidence.grids[0], [out / "training-curves-a-b.png"])
     text = page(evidence, "")
     (source,) = Checked(text).sources
     assert source.startswith("data:image/webp;base64,")
@@ -203,6 +205,8 @@ def test_tables_stand_in_the_page_as_they_were_written(evidence: Evidence, tmp_p
     frame.index.name = "method"
     marks = (*evidence.marks, "how to read it")
     (out / "accuracy.md").write_text(to_markdown(frame, "Demo: top-1 (%)", marks))
+    assert "no tables of these runs yet" in page(evidence, "")
+    manifest.finish(out, evidence.grids[0], [out / "accuracy.md"])
     text = page(evidence, "")
     found = Checked(text)
     assert {"#runs-resnet14-teacher", "#runs-resnet14-resnet8-kd"} <= set(found.links)

@@ -83,18 +83,21 @@ def errors(driver: WebDriver) -> list[str]:
     return [e["message"] for e in driver.get_log("browser") if e["level"] == "SEVERE"]
 
 
-def shoot(driver: WebDriver, name: str, height: int = 0) -> Path:
+def captured(driver: WebDriver, height: int = 0) -> bytes:
     """A PNG of what is shown, or of the first ``height`` pixels of the page."""
-    OUT.mkdir(exist_ok=True)
-    path = OUT / f"{name}.png"
     asked: dict[str, Any] = {"format": "png"}
     if height:
         width = script(driver, "return innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         asked |= {"captureBeyondViewport": True, "clip": clip}
-    path.write_bytes(
-        base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"])
-    )
+    return base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", asked)["data"])
+
+
+def shoot(driver: WebDriver, name: str, height: int = 0) -> Path:
+    """``captured`` as a file to look at."""
+    OUT.mkdir(exist_ok=True)
+    path = OUT / f"{name}.png"
+    path.write_bytes(captured(driver, height))
     return path
 
 

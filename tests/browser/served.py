@@ -29,12 +29,9 @@ def repro(*words: str) -> None:
 
 
 def finish_demo(runs_dir: Path) -> None:
-    """Train the demo unless it is finished, draw it unless it is drawn, and report it."""
-    repro("run", "demo", "--runs-dir", str(runs_dir))
-    repro("tables", "demo", "--runs-dir", str(runs_dir))
-    if not drawn_figures(runs_dir):
-        repro("figures", "demo", "--runs-dir", str(runs_dir))
-    repro("report", "--runs-dir", str(runs_dir))
+    """Train the demo unless it is finished, draw it and report it alone."""
+    for verb in ("run", "tables", "figures", "report"):
+        repro(verb, "demo", "--runs-dir", str(runs_dir))
 
 
 def experiment(client: MlflowClient, name: str) -> Experiment:

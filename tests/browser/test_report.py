@@ -1,5 +1,6 @@
 """The report as a browser shows it, on a phone, on a desktop and on paper."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -7,15 +8,18 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from repro.environment import ROOT
 from tests.browser.chromium import SIZES, errors, printed, resize, script, shoot
 
 VERDICTS = {"supported", "refuted", "inconclusive", "not-run"}
 LOADED = """
 const done = arguments[0];
+const words = image => (image.closest("figure") || image).textContent;
 document.querySelectorAll("img").forEach(image => { image.loading = "eager"; });
-Promise.all([...document.images].map(image => image.decode().catch(() => null)))
-  .then(() => done([...document.images].map(image => [image.alt, image.naturalWidth])));
+Promise.all([...document.images].map(image => image.decode().catch(() => null))).then(
+  () => done([...document.images].map(image => [image.alt, image.naturalWidth, words(image)])));
 """
+TITLES = "return [...document.querySelectorAll('#tables h3')].map(title => title.textContent)"
 BROKEN_LINKS = """
 return [...document.querySelectorAll("a[href]")].map(a => a.getAttribute("href"))
   .filter(to => !(to.startsWith("#") && document.getElementById(decodeURIComponent(to.slice(1)))));
@@ -51,6 +55,24 @@ return [...document.querySelectorAll("body *")].filter(own).filter(e => e.getCli
 """
 
 
+OWN = "The paper's claims"  # a table that the report makes itself
+
+
+def written(folder: str, suffix: str) -> list[str]:
+    """The names, without it, of the demo's files that were written last."""
+    out = ROOT / folder / "out" / "demo"
+    names = json.loads((out / "manifest.json").read_text())["files"]
+    found = sorted(Path(name).stem for name in names if name.endswith(suffix))
+    assert len(found) > 3, f"the demo has few files in {out}"
+    return found
+
+
+def titled(folder: str, stem: str) -> str:
+    """A table's title, as its file has it."""
+    text = (ROOT / folder / "out" / "demo" / f"{stem}.md").read_text()
+    return text.partition("# ")[2].partition("\n")[0]
+
+
 @pytest.fixture(params=["phone", "desktop"])
 def shown(request: pytest.FixtureRequest, driver: WebDriver, report: Path) -> tuple[WebDriver, str]:
     """The report, just opened."""
@@ -63,9 +85,14 @@ def shown(request: pytest.FixtureRequest, driver: WebDriver, report: Path) -> tu
 def test_it_shows_all_of_itself(shown: tuple[WebDriver, str]) -> None:
     driver, size = shown
     images = driver.execute_async_script(LOADED)
-    assert images
-    assert [alt for alt, width in images if not width] == []
-    assert all(alt for alt, _ in images)
+    assert [alt for alt, width, _ in images if not width] == []
+    alts = [alt for alt, _, _ in images]
+    assert len(set(alts)) == len(alts)
+    assert all(alt.startswith("demo: ") for alt in alts)
+    told = [re.findall(r"figures/out/demo/([\w.+-]+)", words) for _, _, words in images]
+    assert sorted(told) == [[stem] for stem in written("figures", ".png")]
+    titles = [titled("paper_tables", stem) for stem in written("paper_tables", ".md")]
+    assert script(driver, TITLES) == [title for title in titles if title != OWN]
     assert errors(driver) == []
     shoot(driver, f"report-{size}", height=2600)
     script(driver, "document.getElementById('figures').scrollIntoView()")
@@ -113,7 +140,9 @@ def test_every_link_leads_somewhere_within(shown: tuple[WebDriver, str]) -> None
 def test_every_claim_has_a_verdict_that_programs_read(shown: tuple[WebDriver, str]) -> None:
     driver, _ = shown
     code = "return document.getElementById(`claim-C${arguments[0]}`).dataset.verdict"
-    assert {script(driver, code, number) for number in range(1, 8)} <= VERDICTS
+    found = {script(driver, code, number) for number in range(1, 8)}
+    assert found <= VERDICTS
+    assert found - {"not-run"}, "no claim has enough trials: does the demo train 3 or more?"
 
 
 def test_headings_are_in_order_and_the_language_is_told(shown: tuple[WebDriver, str]) -> None:
