@@ -3,7 +3,7 @@
 from typing import Any
 
 from repro.records import now_ms
-from repro.spec import Run, key
+from repro.spec import Run, key, tail_epochs
 from repro.train.cohort import EpochReport
 
 
@@ -48,9 +48,9 @@ def late_epoch(epochs: int) -> int:
 
 
 def final_metrics(history: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
-    """Last, best, and the mean of the last ten epochs (of all, if there are fewer)."""
+    """Last, best, and the mean of the last ten epochs (of a short training: ``tail_epochs``)."""
     top1 = [entry["metrics"]["test/top1"] for entry in history]
-    tail = top1[-10:]
+    tail = top1[-tail_epochs(len(top1)) :]
     return (
         ("final/top1_last", top1[-1]),
         ("final/top1_best", max(top1)),

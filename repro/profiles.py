@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from repro import paper
 from repro.errors import choose
 from repro.paper import Pair
-from repro.spec import Optim, Stream
+from repro.spec import Optim, Stream, tail_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +50,12 @@ class Profile:
             return ""
         s = self.stream
         images = f"{s.train_per_class} images a class" if s.train_per_class else "all images"
+        tail = tail_epochs(s.epochs)
+        instead = f"the last {tail}" if tail > 1 else "the last"
         return (
             f"Profile {self.name}, not the paper's protocol: {s.dataset}, {images}, "
-            f"{s.epochs} epochs ({self.teacher_stream().epochs} for teachers)"
+            f"{s.epochs} epochs ({self.teacher_stream().epochs} for teachers), "
+            f'{instead} for "the last 10"'
         )
 
     def teacher_stream(self) -> Stream:
@@ -128,11 +131,12 @@ PROFILES: dict[str, Profile] = {
             "demo": DEMO_PAIR,
         },
         triplets=20,
+        resolution=30,
         picture=100,
         landscape_side=15,
         landscape_images=256,
         corruption_images=500,
-        attack_images=200,
+        attack_images=100,
         embedding_images=500,
     ),
 }

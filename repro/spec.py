@@ -56,6 +56,12 @@ class Stream:
             check_whole(name, getattr(self, name), least=0)
 
 
+def tail_epochs(epochs: int) -> int:
+    """How many epochs "the last 10" are: under 50 in all the last fifth, so that a short training
+    is not judged by its start."""
+    return min(10, max(1, epochs // 5))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Optim:
     """SGD with momentum; at each milestone (epochs) the rate is multiplied by ``decay``."""

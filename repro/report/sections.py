@@ -39,8 +39,8 @@ def methods(evidence: Evidence) -> str:
         f"Profile {evidence.profile.name}: {stream.dataset}, {stream.epochs} epochs, batches of "
         f"{stream.batch_size}, {trials_words(evidence)}. One trial's methods start from "
         "the same weights and see the same batches, so they are compared in pairs.",
-        "Accuracy is top-1 on test images; within the suite the mean of the last 10 epochs, "
-        "beside a published number that of the epoch which its source reports.",
+        "Accuracy is top-1 on test images; within the suite the mean of the last 10 epochs (of "
+        "a training under 50 epochs, of its last fifth), beside a published number that of the epoch which its source reports.",
         "A verdict: supported where the 95 % interval lies above 0 (after Holm within a family), "
         "refuted where it lies below the smallest effect of interest D, which was fixed before "
         "the runs, else inconclusive; not run below 3 trials. A claim of several parts needs all.",

@@ -74,7 +74,7 @@ def test_histograms_are_kept_at_the_first_epoch_before_the_drop_and_at_the_last(
 
 
 def test_final_metrics_are_last_best_and_the_mean_of_the_last_ten() -> None:
-    top1 = [99.0, *range(50, 60), 40.0]
+    top1 = [99.0] * 48 + [*range(50, 60), 40.0]
     history = [
         {"metrics": {"test/top1": t, "test/loss": t / 10}, "seconds": 6.0, "students": 3}
         for t in top1
@@ -84,9 +84,20 @@ def test_final_metrics_are_last_best_and_the_mean_of_the_last_ten() -> None:
         "final/top1_best": 99.0,
         "final/top1_last10": pytest.approx((sum(range(51, 60)) + 40) / 10),
         "final/test_loss_last": 4.0,
-        "final/train_seconds": pytest.approx(12 * 6 / 3),
+        "final/train_seconds": pytest.approx(59 * 6 / 3),
     }
-    assert dict(final_metrics(history[:2]))["final/top1_last10"] == pytest.approx((99 + 50) / 2)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "tail"), [(1, 1), (9, 1), (10, 2), (49, 9), (50, 10), (240, 10)]
+)
+def test_a_short_training_is_not_judged_by_its_start(epochs: int, tail: int) -> None:
+    history = [
+        {"metrics": {"test/top1": float(e), "test/loss": 1.0}, "seconds": 1.0, "students": 1}
+        for e in range(epochs)
+    ]
+    mean = sum(range(epochs - tail, epochs)) / tail
+    assert dict(final_metrics(history))["final/top1_last10"] == pytest.approx(mean)
 
 
 def test_tags_say_what_a_run_is(finished: Path) -> None:
