@@ -52,8 +52,8 @@ record, `runs/records/<key>/`). Colours are those of the figures.
 
 **Accuracy**, percent of the test images: `final/top1_last` is the last epoch's, of the stored
 weights; `final/top1_best` the best epoch's, which the test set chose; `final/top1_last10` the mean
-of the last ten epochs (of under 50 in all, of the last fifth), which the claims use. `test/top1` has
-every epoch's, `train/top1` that of the augmented batches.
+of the last ten epochs (of under 50 in all, of the last fifth), which the claims use. `test/top1`
+has every epoch's, `train/top1` that of the augmented batches.
 
 **Charts** stand in sections: `final/` a bar a run, `test/` and `train/` a curve a run (`train/kd`,
 `train/pearson`, ...: the terms of the loss as they are weighted), `weight/` CMKD's dynamic weights.
