@@ -108,12 +108,12 @@ def test_the_demo_has_enough_trials_for_every_claim() -> None:
 
 
 def test_what_is_measured_of_finished_networks_by_profile() -> None:
-    fields = ("triplets", "picture", "landscape_side", "landscape_images")
+    fields = ("triplets", "resolution", "picture", "landscape_side", "landscape_images")
     more = ("corruption_images", "attack_images", "embedding_images")
     found = {n: [getattr(p, f) for f in (*fields, *more)] for n, p in PROFILES.items()}
     assert found == {
-        "paper": [500, 500, 51, 1_000, 10_000, 1_000, 1_000],
-        "quick": [100, 200, 15, 256, 1_000, 200, 200],
-        "demo": [20, 100, 15, 256, 500, 200, 500],
+        "paper": [500, 50, 500, 51, 1_000, 10_000, 1_000, 1_000],
+        "quick": [100, 50, 200, 15, 256, 1_000, 200, 200],
+        "demo": [20, 30, 100, 15, 256, 500, 100, 500],
     }
     assert all(profile.landscape_side % 2 for profile in PROFILES.values())

@@ -40,8 +40,8 @@ def methods(evidence: Evidence) -> str:
         f"{stream.batch_size}, {trials_words(evidence)}. One trial's methods start from "
         "the same weights and see the same batches, so they are compared in pairs.",
         "Accuracy is top-1 on test images; within the suite the mean of the last 10 epochs (of "
-        "a training under 50 epochs, of its last fifth), beside a published number that of the epoch which its "
-        "source reports.",
+        "a training under 50 epochs, of its last fifth), beside a published number that of the "
+        "epoch which its source reports.",
         "A verdict: supported where the 95 % interval lies above 0 (after Holm within a family), "
         "refuted where it lies below the smallest effect of interest D, which was fixed before "
         "the runs, else inconclusive; not run below 3 trials. A claim of several parts needs all.",
