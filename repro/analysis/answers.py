@@ -50,7 +50,7 @@ def logits_of(model: nn.Module, pixels: Tensor, normalisation: Normalisation) ->
     """[N, K] float32 on the CPU, of pixels [N, H, W, 3] uint8. The network is left in eval mode."""
     model.eval()
     device = device_of(model)
-    parts = pixels.split(evaluation_batch_size(device, pixels.shape[1]))
+    parts = pixels.split(evaluation_batch_size(device))
     return torch.cat(
         [model(normalisation.of_pixels(p.to(device))).logits.float().cpu() for p in parts]
     )
@@ -65,7 +65,7 @@ def features_of(model: nn.Module, pixels: Tensor, normalisation: Normalisation) 
     model.eval()
     device = device_of(model)
     found = []
-    for part in pixels.split(evaluation_batch_size(device, pixels.shape[1])):
+    for part in pixels.split(evaluation_batch_size(device)):
         pooled = model(normalisation.of_pixels(part.to(device))).pooled
         if pooled is None:
             raise UserError(f"{type(model).__name__} gives no features: its outputs lack `pooled`")

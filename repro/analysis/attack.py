@@ -66,7 +66,7 @@ def attack_rows(
     rows = []
     for radius in (0, *RADII):
         logits = []
-        size = evaluation_batch_size(device, images.shape[1])
+        size = evaluation_batch_size(device)
         for x, s, y in zip(*(t.split(size) for t in (shares, start, targets)), strict=True):
             given = {"labels": y.to(device), "radius": radius / 255, "start": s.to(device)}
             x = x.to(device, memory_format=torch.channels_last)

@@ -63,7 +63,7 @@ def plane_answers(
     ``images`` [N, C, H, W] normalised, on the network's device; the network is left in eval mode.
     """
     model.eval()
-    size = evaluation_batch_size(images.device, images.shape[-1])
+    size = evaluation_batch_size(images.device)
     planes = [make_plane(*images[list(positions)]) for positions in triplets]
     predicted, close = [], []
     for points in plane_images(planes, resolution, size):

@@ -79,7 +79,7 @@ def landscape(
 
 
 def _scores(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
-    size = evaluation_batch_size(images.device, images.shape[-1])
+    size = evaluation_batch_size(images.device)
     logits = torch.cat([model(part).logits.float() for part in images.split(size)])
     hits = (logits.argmax(dim=1) == labels).float().mean()
     return float(F.cross_entropy(logits, labels)), float(hits * 100)
