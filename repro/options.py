@@ -58,7 +58,7 @@ DEVICE = click.option(
 )
 CHOICE = (
     PROFILE,
-    click.option("--trials", type=int, help="Trials a method (paper 5, quick and demo 2)."),
+    click.option("--trials", type=int, help="Trials a method (paper and demo 5, quick 2)."),
     click.option("--pairs", callback=words, help="teacher:student,... instead of all."),
     click.option("--methods", callback=words, help="ce,kd,... or all."),
     click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16."),

@@ -40,7 +40,7 @@ from repro.train.teacher import fold_batch_norms
 from repro.train.weights import load_half
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # frames cannot be hashed
 class GridResults:
     """Runs are selected by the keys of the grid, so grids that overlap share them.
 

@@ -7,6 +7,7 @@ the mean of the last 10 epochs; the verdicts under the last and the best epoch s
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import pandas as pd
 
@@ -28,6 +29,7 @@ from repro.analysis.network_claims import decision_boundaries, inter_class_relat
 from repro.analysis.slopes import ends, method_slope, slope
 from repro.analysis.verdict import Verdict, conjunction, unsupported, verdicts
 from repro.paper_methods import METHODS
+from repro.results import GridResults
 
 PRIMARY = "top1_last10"
 OF_ACCURACY = ("C1", "C4", "C5", "C6")
@@ -39,9 +41,15 @@ LOGIT_METHODS = tuple(
 
 def judge(evidence: Evidence) -> list[Judged]:
     """Every claim, in order."""
+    return list(_judge(tuple(evidence.grids)))
+
+
+@lru_cache(maxsize=1)  # a table of them is written, then MLflow told
+def _judge(grids: tuple[GridResults, ...]) -> tuple[Judged, ...]:
+    evidence = Evidence(grids)
     found = [under_other_metrics(claim, evidence) for claim in CLAIMS]
     told = [with_diverged(*both, evidence) for both in zip(found, CLAIMS, strict=True)]
-    return [with_image_error(one, evidence) for one in told]
+    return tuple(with_image_error(one, evidence) for one in told)
 
 
 def under_other_metrics(claim: Callable[[Evidence, str], Judged], evidence: Evidence) -> Judged:

@@ -76,14 +76,15 @@ def long_frame(
     ordered = sorted(subjects.values(), key=lambda s: s.keys[0])  # a run's teachers side by side
     found = (_recorded if results.recorded else _measured)(results, what, ordered, progress)
     by_keys = {s.keys: table for s, table in zip(ordered, found, strict=True)}
-    parts = []
-    for run, subject in rows:
-        labels = (key(run), run.pair, run.method, run.trial)
-        parts.append(by_keys[subject.keys].assign(**dict(zip(LABELS, labels, strict=True))))
-    if not parts:
+    if not rows:
         return pd.DataFrame(columns=list(LABELS))
-    frame = pd.concat(parts, ignore_index=True)
-    return frame[[*LABELS, *(name for name in frame if name not in LABELS)]]
+    parts = [by_keys[subject.keys] for _, subject in rows]
+    labels = pd.DataFrame(
+        [(key(run), run.pair, run.method, run.trial) for run, _ in rows], columns=list(LABELS)
+    )
+    repeated = labels.loc[labels.index.repeat([len(part) for part in parts])]
+    shown = pd.concat(parts, ignore_index=True)
+    return pd.concat([repeated.reset_index(drop=True), shown], axis="columns")
 
 
 def _measured(

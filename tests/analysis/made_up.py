@@ -28,7 +28,7 @@ PROFILE = replace(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MadeUp(GridResults):
     """Images of 4 x 4 pixels, five of each class in either split.
 
