@@ -41,7 +41,7 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
     if results.recorded:
         raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
     about = json.dumps(about_of(results), indent=1).encode()
-    found = {filled.FILE: about} | {name: path.read_bytes() for name, path in members(results)}
+    found = {filled.FILE: about} | {name: content(path) for name, path in members(results)}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
         for name in sorted(found):
@@ -58,6 +58,14 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
     make_directory(folder)
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def content(path: Path) -> bytes:
+    """What is committed of a file: all, but for the name of the machine's operating system."""
+    if path.name != "environment.json":
+        return path.read_bytes()
+    told = json.loads(path.read_bytes())
+    return json.dumps({name: value for name, value in told.items() if name != "host"}).encode()
 
 
 def about_of(results: GridResults) -> dict[str, Any]:

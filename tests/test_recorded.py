@@ -52,7 +52,7 @@ def results(tmp_path: Path) -> MadeUp:
 
 def write(record: Record, run: Run, state: str) -> None:
     record.create(run, {"pair": run.pair, "method": run.method})
-    record.write_json("environment.json", ENVIRONMENT)
+    record.write_json("environment.json", {**ENVIRONMENT, "host": "an operating system"})
     record.append({"epoch": 0, "seconds": 1.0, "time_ms": 1, "metrics": {"test/top1": 50.0}})
     record.write_status(Status(state, started_ms=1, ended_ms=ENDED_MS))  # type: ignore[arg-type]
     if state == "FINISHED":
