@@ -44,9 +44,12 @@ def versions(records: Records) -> list[ModelVersion]:
 
 
 def load(records: Records, version: str) -> torch.nn.Module:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", tracking_uri(records.runs_dir))
+    """As users do; an MLflow server of this process may have set another address before."""
+    mlflow.set_tracking_uri(tracking_uri(records.runs_dir))
+    try:
         module: torch.nn.Module = mlflow.pytorch.load_model(f"models:/{NAME}/{version}")
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # unset
     return module
 
 
