@@ -55,7 +55,7 @@ class Profile:
         return (
             f"Profile {self.name}, not the paper's protocol: {s.dataset}, {images}, "
             f"{s.epochs} epochs ({self.teacher_stream().epochs} for teachers), "
-            f'{instead} for "the last 10"'
+            f"judged by {instead}"
         )
 
     def teacher_stream(self) -> Stream:

@@ -9,10 +9,9 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from repro.analysis.palette import mark_profile
+from repro.analysis.style import DPI
 from repro.analysis.tables import to_csv
 from repro.files import write_atomically
-
-DPI = 150
 
 
 def save_figure(

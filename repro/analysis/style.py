@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+DPI = 150  # of pictures; what fits is measured at the same: letters have whole pixels
 PAGE = 7.2  # inches: the text width of a page; nothing is drawn wider, or it would be shrunk
 COLUMN = 3.5  # inches: one of two columns
 HOUSE: Any = {
@@ -41,7 +42,7 @@ def house_style() -> Iterator[None]:
 
 def page_figure(height: float, width: float = PAGE) -> Figure:
     """An empty figure of this many inches whose layout makes room for what is written."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
 
 
 def panel_grid(figure: Figure, count: int, columns: int) -> list[Axes]:

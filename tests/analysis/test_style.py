@@ -2,10 +2,11 @@
 
 import matplotlib as mpl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from repro.analysis.palette import MARK_ID, mark_profile
-from repro.analysis.style import PAGE, house_style, legend_below, page_figure, panel_grid
+from repro.analysis.style import DPI, PAGE, house_style, legend_below, page_figure, panel_grid
 
 MARK = "Profile demo, not the paper's protocol: digits, all images, 8 epochs (8 for teachers)"
 
@@ -70,3 +71,17 @@ def test_without_labels_there_is_no_legend() -> None:
     figure = page_figure(3)
     legend_below(figure, figure.subplots())
     assert figure.legends == []
+
+
+def test_a_legend_that_just_fits_is_not_cut_off_when_it_is_saved() -> None:
+    for length in range(8, 48):
+        with house_style():
+            figure = page_figure(3)
+            (ax,) = panel_grid(figure, 1, 1)
+            for i in range(6):
+                ax.plot([0, 1], [i, i], marker="o", label=f"{i}: {'drop 1.2 ' * 6}"[:length])
+            legend_below(figure, ax)
+            figure.set_dpi(DPI)
+            box = figure.legends[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
