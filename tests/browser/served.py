@@ -19,7 +19,7 @@ from repro.tracking import open_store
 from tests.browser.chromium import until
 
 SUMMARY, TRAINED = "demo summary", "digits demo"
-DRAWN = "tables and figures"  # the run of the summary that has them as artifacts
+DRAWN = "tables and figures, demo"  # the run of the summary that has them as artifacts
 STARTS_SECONDS = 180.0  # MLflow's server on a busy machine
 
 
@@ -79,10 +79,14 @@ def ui(runs_dir: Path, log: Path) -> Iterator[dict[str, str]]:
         )
     try:
         until("MLflow's server answers", lambda: answers(process, port, log), STARTS_SECONDS)
-        yield dict(re.findall(r"^(.+?): (http://\S+)$", log.read_text(), re.MULTILINE))
+        yield until("repro ui has printed addresses", lambda: printed(log))
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
+
+
+def printed(log: Path) -> dict[str, str]:
+    return dict(re.findall(r"^(.+?): (http://\S+)$", log.read_text(), re.MULTILINE))
 
 
 def answers(process: subprocess.Popen[bytes], port: int, log: Path) -> bool:
