@@ -1,6 +1,8 @@
 """``repro record`` and ``repro browse``: results that are committed, made and looked at."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -22,16 +24,23 @@ def record(console: Console, grid: str, *, profile: str, runs_dir: Path) -> None
 
 
 def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:
-    """Fill ``runs_dir`` with the recorded results, make their tables, figures and reports, and
-    serve MLflow's UI. Returns the exit code."""
+    """Fill ``runs_dir`` with the recorded results and serve MLflow's UI; meanwhile make their
+    tables, figures and reports. Returns the exit code."""
     found = recorded.fill(runs_dir)
     for one in found:
         words = f"{one['grid']}, profile {one['profile']}: {one['runs']} runs, {one['trained']}"
         console.print(f"recorded {one['ended']}: {words}", highlight=False, markup=False)
     output.sync(console, runs_dir)
+    if serve:
+        return ui(console, runs_dir, port, making=lambda: make(console, found, runs_dir))
+    make(console, found, runs_dir)
+    return 0
+
+
+def make(console: Console, found: Sequence[dict[str, Any]], runs_dir: Path) -> None:
+    """Tables, figures and reports of the archives that were ``found``."""
     for profile in dict.fromkeys(one["profile"] for one in found):  # two share a grid's directory
         for one in found:
             if one["profile"] == profile:
                 output.figures(console, one["grid"], profile=profile, runs_dir=runs_dir)
         report(console, profile=profile, runs_dir=runs_dir)
-    return ui(console, runs_dir, port) if serve else 0

@@ -37,30 +37,48 @@ class Ended(Exception):
     """A signal asks for the end."""
 
 
-def ui(console: Console, runs_dir: Path, port: int, *, browser: bool = True) -> int:
+def ui(
+    console: Console,
+    runs_dir: Path,
+    port: int,
+    *,
+    browser: bool = True,
+    making: Callable[[], object] | None = None,
+) -> int:
     """Serve MLflow's UI on loopback until interrupted. Returns the exit code.
 
     Once it answers, the addresses of experiments are printed and, with ``browser``, the first one
-    is opened. A server that MLFLOW_TRACKING_URI names is there already. Raises UserError where
-    there is nothing to show, or the port is taken.
+    is opened. ``making`` runs while the server does; then all addresses are printed. A server that
+    MLFLOW_TRACKING_URI names is there already. Raises UserError where there is nothing to show, or
+    the port is taken.
     """
     uri = tracking_uri(runs_dir)
     if uri.startswith("sqlite:") and not runs_dir.exists():
         raise UserError(f"{runs_dir} holds no runs; train some with `repro run demo`")
-    with told(uri):
-        experiments = open_store(runs_dir).search_experiments()
     remote = uri.startswith(("http://", "https://"))
     base = uri.rstrip("/") if remote else f"http://{HOST}:{port}"
-    show = partial(announce, console, addresses(experiments, base), browser=browser)
+    show = partial(announce, console, known_addresses(runs_dir, base), browser=browser)
+
+    def make() -> None:
+        if making:
+            making()
+            announce(console, known_addresses(runs_dir, base), browser=False)
+
     if remote:
         show()
+        make()
         return 0
     check_free(port)
     console.print("starting MLflow's server, which takes up to a minute; stop it with Ctrl-C")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *FEW]
     return served(
-        [*command, "--host", HOST, "--port", str(port)], partial(once_answering, base, show)
+        [*command, "--host", HOST, "--port", str(port)], partial(once_answering, base, show), make
     )
+
+
+def known_addresses(runs_dir: Path, base: str) -> dict[str, str]:
+    with told(tracking_uri(runs_dir)):
+        return addresses(open_store(runs_dir).search_experiments(), base)
 
 
 def addresses(experiments: Iterable[Any], base: str) -> dict[str, str]:
@@ -108,17 +126,22 @@ def check_free(port: int) -> None:
             ) from error
 
 
-def served(command: list[str], meanwhile: Callable[[Event], object] = Event.wait) -> int:
+def served(
+    command: list[str],
+    meanwhile: Callable[[Event], object] = Event.wait,
+    making: Callable[[], object] = bool,
+) -> int:
     """Run a server in a session of its own until it ends or a signal asks for it: with all of its
     workers, which a signal to the server alone would leave behind.
 
-    ``meanwhile`` runs in a thread; it gets an event that is set at the end.
+    ``meanwhile`` runs in a thread; it gets an event that is set at the end. ``making`` runs here.
     """
     ended = Event()
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     process = subprocess.Popen(command, env=os.environ | ENVIRONMENT, start_new_session=True)
     try:
         Thread(target=meanwhile, args=(ended,), daemon=True).start()
+        making()
         return process.wait()
     except Ended:
         return 0

@@ -10,7 +10,7 @@ from repro.analysis.estimates import Estimate
 from repro.analysis.formats import table_files
 from repro.analysis.judged import Judged, Part, detectable_words
 from repro.analysis.planning import detectable
-from repro.analysis.tables import MISSING
+from repro.analysis.tables import MISSING, counted
 from repro.analysis.verdict import Verdict
 
 LEGEND = (
@@ -39,7 +39,9 @@ def carried_words(found: Verdict) -> str:
 
 def counts_words(found: Estimate) -> str:
     counts = found.counts
-    return f"{counts.pairs} pairs, {counts.trials} trials" if counts.trials else "nothing run"
+    if not counts.trials:
+        return "nothing run"
+    return f"{counted(counts.pairs, 'pair')}, {counted(counts.trials, 'trial')}"
 
 
 def short(claims: Iterable[Judged]) -> pd.DataFrame:

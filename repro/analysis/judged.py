@@ -10,6 +10,7 @@ from repro.analysis.estimates import Arms, Estimate, Pairs, cell, in_general, th
 from repro.analysis.families import reversed_cells
 from repro.analysis.planning import detectable, needed
 from repro.analysis.sensitivity import leave_one_out, positive_pairs, within_trials
+from repro.analysis.tables import counted
 from repro.analysis.verdict import Verdict, agreed, headline, verdicts, with_exceptions
 from repro.paper import Claim, Effect
 
@@ -132,7 +133,7 @@ def _notes(pairs: Pairs, arms: Arms) -> tuple[str, ...]:
     positive = positive_pairs(pairs, arms)
     if not positive.pairs:
         return ()
-    notes = [f"positive in {positive.positive} of {positive.pairs} pairs"]
+    notes = [f"positive in {positive.positive} of {counted(positive.pairs, 'pair')}"]
     low, high = leave_one_out(pairs, arms)
     if not math.isnan(low):
         notes.append(f"lower bound with one pair left out {low:+.3g} to {high:+.3g}")

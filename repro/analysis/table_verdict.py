@@ -8,6 +8,7 @@ import pandas as pd
 
 from repro.analysis.accuracy import cell_runs
 from repro.analysis.statistics import PublishedDifference, hull, table_difference
+from repro.analysis.tables import counted
 from repro.paper import MARGINS
 
 
@@ -49,8 +50,8 @@ def row_lines(found: Mapping[str, tuple[int, PublishedDifference]]) -> tuple[str
     """One line to stand under the table; none without a row of two pairs or more."""
     margin = MARGINS["table"].value
     said = [
-        f"{method} {one.difference:+.2f} [{one.low90:+.2f}, {one.high90:+.2f}] ({pairs} pairs) "
-        f"{one.verdict(margin)} (±{one.smallest_margin:.2f})"
+        f"{method} {one.difference:+.2f} [{one.low90:+.2f}, {one.high90:+.2f}] "
+        f"({counted(pairs, 'pair')}) {one.verdict(margin)} (±{one.smallest_margin:.2f})"
         for method, (pairs, one) in found.items()
         if not math.isnan(one.standard_error)
     ]

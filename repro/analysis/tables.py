@@ -42,6 +42,11 @@ def _marked(rows: list[list[str]], places: Places) -> Iterable[list[str]]:
         yield [MARKDOWN[places.get((i, j), "")].format(cell) for j, cell in enumerate(row)]
 
 
+def counted(number: int, thing: str) -> str:
+    """As in "1 pair" and "2 pairs"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def spread_words(mean: float, std: float, n: int, digits: int = 2) -> str:
     """A cell of our own, such as "72.31 ± 0.20 (5)": mean, standard deviation and trials."""
     if not n:

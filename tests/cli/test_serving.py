@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from repro import serving
+from repro.errors import UserError
 from tests.cli.invoke import error_of, repro
 
 # A server with a worker that would live on, as MLflow's do. It writes both numbers.
@@ -53,6 +54,23 @@ def test_a_signal_ends_the_server_and_its_workers(tmp_path: Path, number: int) -
         time.sleep(0.01)
     assert not any(map(alive, killed))
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
+
+
+def test_what_is_made_meanwhile_finds_the_server_alive_and_its_error_ends_it(
+    tmp_path: Path,
+) -> None:
+    told, seen = tmp_path / "pids", []
+
+    def make() -> None:
+        while not told.exists():
+            time.sleep(0.01)
+        seen.extend(map(alive, map(int, told.read_text().split())))
+        raise UserError("cannot be made")
+
+    with pytest.raises(UserError, match="cannot be made"):
+        serving.served([sys.executable, "-c", SERVER, str(told)], making=make)
+    assert seen == [True, True]
+    assert not alive(int(told.read_text().split()[0]))
 
 
 def test_a_server_that_ends_by_itself_gives_its_code() -> None:
