@@ -109,10 +109,12 @@ def times(run: Run, record: Record) -> dict[str, Any]:
     """``cohort_seconds``: of its epochs, evaluation included, for all ``students`` that shared
     them; ``seconds``: its share; ``images_per_second``: training images of all of them.
 
-    ``teacher``: "live" or "bank" where the loss asks one. NaN and "" where nothing is recorded.
+    ``device``: with the threads of its host. ``teacher``: "live" or "bank" where the loss asks one.
+    NaN and "" where nothing is recorded.
     """
     entries, environment = read_on(record)[0], record.environment()
-    known = {"device": str(environment.get("device", "")), "epochs": len(entries)}
+    threads = f", threads: {environment['threads']}" if "threads" in environment else ""
+    known = {"device": f"{environment.get('device', '')}{threads}", "epochs": len(entries)}
     known["teacher"] = str(environment.get("teacher_outputs", "")) if taught(run) else ""
     return known | _seconds(entries, images_of(run.stream)[0])
 

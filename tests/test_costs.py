@@ -68,7 +68,7 @@ def recorded(folder: Path, run: Run, seconds: list[float], students: int) -> Non
         for e, s in enumerate(seconds)
     ]
     (directory / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    environment = {"device": "a chip", "teacher_outputs": "bank"}
+    environment = {"device": "a chip", "threads": 2, "teacher_outputs": "bank"}
     (directory / "environment.json").write_text(json.dumps(environment))
 
 
@@ -79,7 +79,7 @@ def test_students_share_the_time_of_their_cohort(tmp_path: Path) -> None:
     assert found["cohort_seconds"] == 8.0
     assert (found["seconds"], found["students"], found["epochs"]) == (2.0, 4, 2)
     assert found["images_per_second"] == pytest.approx(2 * 4 * 1297 / 8)
-    assert (found["device"], found["teacher"]) == ("a chip", "bank")
+    assert (found["device"], found["teacher"]) == ("a chip, threads: 2", "bank")
 
 
 def test_what_was_not_recorded_is_missing(tmp_path: Path) -> None:
