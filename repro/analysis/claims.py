@@ -41,12 +41,12 @@ LOGIT_METHODS = tuple(
 
 def judge(evidence: Evidence) -> list[Judged]:
     """Every claim, in order."""
-    return list(_judge(tuple(evidence.grids)))
+    return list(_judge(tuple(evidence.grids), evidence.leaves_out_diverged))
 
 
 @lru_cache(maxsize=1)  # a table of them is written, then MLflow told
-def _judge(grids: tuple[GridResults, ...]) -> tuple[Judged, ...]:
-    evidence = Evidence(grids)
+def _judge(grids: tuple[GridResults, ...], leaves_out: bool) -> tuple[Judged, ...]:
+    evidence = Evidence(grids, leaves_out)
     found = [under_other_metrics(claim, evidence) for claim in CLAIMS]
     told = [with_diverged(*both, evidence) for both in zip(found, CLAIMS, strict=True)]
     return tuple(with_image_error(one, evidence) for one in told)
