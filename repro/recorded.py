@@ -135,7 +135,7 @@ def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
     if there.get("digests") == digests:
         return list(there["archives"])
     if runs_dir.exists() and not there and any(runs_dir.iterdir()):
-        raise UserError(f"{runs_dir} holds other things than recorded results; remove it first")
+        raise UserError(f"{runs_dir} holds other things than recorded results; name another")
     shutil.rmtree(runs_dir, ignore_errors=True)
     make_directory(runs_dir)
     abouts = [_unpack(path, runs_dir) for path in found]
