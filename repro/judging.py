@@ -47,7 +47,7 @@ def said(judged: Judged, evidence: Evidence, short: bool) -> list[str]:
     """A claim in two or three lines, or with all that one weighs it by."""
     if short:
         return claim_text.short(judged)
-    return claim_text.lines(judged, diverged=len(evidence.failed))
+    return claim_text.lines(judged, diverged=len(evidence.diverged(judged.grids, judged.arms)))
 
 
 def report(

@@ -16,7 +16,8 @@ from repro.analysis.verdict import Verdict
 LEGEND = (
     "Estimate [95 % interval], the rule that it is by, what it is of. D: the smallest effect of "
     "interest, fixed before the runs. Refuted: the interval lies below D. Supported: above 0 (and "
-    "not below D). Teachers and test images are fixed: no interval covers them.",
+    "not below D); in a family of comparisons by Holm, while the interval is of the one. Teachers "
+    "and test images are fixed: no interval covers them.",
     "Top-1 is the mean of the last 10 epochs; the CSV has every comparison, both scopes, p-values, "
     "and the verdicts under the last and the best epoch.",
 )

@@ -27,7 +27,7 @@ from repro.analysis.judged import (
 )
 from repro.analysis.network_claims import decision_boundaries, inter_class_relations, robustness
 from repro.analysis.slopes import ends, method_slope, slope
-from repro.analysis.verdict import Verdict, conjunction, unsupported, verdicts
+from repro.analysis.verdict import Verdict, conjunction, unsupported, verdicts, with_exceptions
 from repro.paper_methods import METHODS
 from repro.results import GridResults
 
@@ -148,7 +148,8 @@ def accuracy(evidence: Evidence, metric: str) -> Judged:
     arms = ("cmkd", *planned)
     pairs = evidence.top1(ACCURACY, metric, arms)
     family = {method: compared(pairs, ("cmkd", method)) for method in planned}
-    effect = paper.EFFECTS["C4 cell" if len(pairs) == 1 else "C4 pairs"]
+    used = max((found.these.counts.pairs for found in family.values()), default=0)
+    effect = paper.EFFECTS["C4 cell" if used == 1 else "C4 pairs"]
     parts = parts_of(family, effect.value, "CMKD - {}")
     return judged(
         "C4",
@@ -236,11 +237,11 @@ def plug_in(evidence: Evidence, metric: str) -> Judged:
 
 
 def beats_all(family: dict[str, Compared], effect: float) -> tuple[Verdict, Verdict]:
-    """The conjunction, on these pairs and in general."""
-    return (
-        conjunction({name: found.these for name, found in family.items()}, effect=effect),
-        conjunction({name: found.general for name, found in family.items()}, effect=effect),
-    )
+    """The conjunction, on these pairs and in general, with the exceptions of all comparisons."""
+    exceptions = list(dict.fromkeys(p for found in family.values() for p in found.exceptions))
+    these = conjunction({name: found.these for name, found in family.items()}, effect=effect)
+    general = conjunction({name: found.general for name, found in family.items()}, effect=effect)
+    return with_exceptions(these, exceptions), with_exceptions(general, exceptions)
 
 
 CLAIMS: tuple[Callable[[Evidence, str], Judged], ...] = (

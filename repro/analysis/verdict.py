@@ -136,7 +136,8 @@ def agreed(outcomes: Mapping[str, Verdict]) -> Verdict:
         carried = _carried(missing, next(iter(missing)))
         return carried if len(by_label) == 1 else replace(carried, detail=said)
     if len(by_label) == 1:
-        return _least_sure(outcomes)
+        exceptions = list(dict.fromkeys(p for one in outcomes.values() for p in one.exceptions))
+        return with_exceptions(_least_sure(outcomes), exceptions)
     carried = _least_sure(by_label.get("inconclusive", dict(outcomes)))
     conflict = {"supported", "refuted"} <= by_label.keys()
     hindrance = DISAGREE if conflict else ""

@@ -23,12 +23,12 @@ CAPTIONS = {
     "teacher's, class by class, in four definitions",
     "loss-landscape": "Loss of training images around the finished weights, in two random "
     "directions",
-    "paired-differences": "Paired differences of methods with their 95 % intervals",
+    "forest": "Paired differences of methods with their 95 % intervals",
     "rank-agreement": "Agreement of students with the teacher on the order of the classes, by the "
     "difficulty of the image",
     "robustness": "Top-1 on corrupted and on attacked test images by strength",
     "teacher-strength": "Students' top-1 over their teacher's",
-    "training-curves": "Test accuracy and training loss by epoch, mean and spread of the trials",
+    "training-curves": "Accuracy and loss on test images by epoch, trials and their mean",
 }
 
 
@@ -65,7 +65,8 @@ def _figure(grid: str, path: Path) -> str:
     if kinds:
         kind = max(kinds, key=len)
         shown = f"{CAPTIONS[kind]} ({path.stem.removeprefix(kind).strip('-') or grid})"
-    where = f"`figures/out/{grid}/{path.stem}`: its numbers as .csv, for print as .pdf"
+    place = path.with_suffix("").as_posix().rpartition("figures/out/")[2]
+    where = f"`figures/out/{place}`: its numbers as .csv, for print as .pdf"
     return picture(path, f"{grid}: {shown}", where)
 
 

@@ -8,6 +8,7 @@ from scipy import stats
 from repro import paper
 from repro.analysis import measured
 from repro.analysis.claim_table import claim_files, flags, long, short
+from repro.analysis.claims import beats_all
 from repro.analysis.judged import compared
 from repro.analysis.network_claims import BOUNDARY, FORMS
 from repro.profiles import PROFILES
@@ -270,3 +271,21 @@ def test_a_claim_of_the_report_can_be_read_by_programs(number: int) -> None:
     html = section(judge(number, Made()), PROFILES["demo"])
     assert f'id="claim-C{number}"' in html
     assert 'data-verdict="not-run"' in html
+
+
+def test_better_than_all_keeps_the_exceptions_of_every_comparison() -> None:
+    pairs = {f"t{i}:s{i}": made({"cmkd": 71.0, "kd": 70.0, "dist": 70.0}, i) for i in range(5)}
+    pairs["t5:s5"] = made({"cmkd": 69.0, "kd": 70.0, "dist": 68.0}, 5)
+    family = {method: compared(pairs, ("cmkd", method)) for method in ("kd", "dist")}
+    assert (family["kd"].exceptions, family["dist"].exceptions) == (("t5:s5",), ())
+    these, _ = beats_all(family, 0.2)
+    assert these.exceptions == (("t5:s5",) if these.label == "supported" else ())
+    assert these.label == "supported"
+
+
+def test_a_pair_of_one_trial_does_not_change_the_effect_of_another() -> None:
+    means = {"cmkd": 70.25, "kd": 70.0, "dist": 70.0}
+    alone = {"t0:s0": made(means, 0)}
+    both = alone | {"t1:s1": made(means, 1, trials=1)}
+    found = [judge(4, Made(pairs)) for pairs in (alone, both)]
+    assert found[0].effect == found[1].effect == paper.EFFECTS["C4 cell"]

@@ -115,7 +115,7 @@ def test_figures_are_within_the_page_and_old_ones_are_said(
     text = page(evidence, "")
     (source,) = Checked(text).sources
     assert source.startswith("data:image/webp;base64,")
-    assert "Test accuracy and training loss by epoch" in text
+    assert "Accuracy and loss on test images by epoch" in text
     assert "older than the newest run" not in page(evidence, "")
     record = Record(tmp_path / "records" / evidence.table["key"].iloc[0])
     record.directory.mkdir(parents=True)

@@ -150,3 +150,11 @@ def test_the_headline_is_general_where_it_can_be() -> None:
     assert headline(four, none) == (four, "on these 4 pairs")
     teachers = verdict(dataclasses.replace(pairs, scope="these teachers"), effect=D)
     assert headline(teachers, none) == (teachers, "for these teachers")
+
+
+def test_members_that_agree_keep_the_exceptions_of_each() -> None:
+    sure = verdict(estimate(2.0, 0.1), effect=D, exceptions=["t:a"])
+    less = verdict(estimate(1.0, 0.1), effect=D, exceptions=["t:b", "t:a"])
+    found = agreed({"sure": sure, "less": less})
+    assert (found.words, found.exceptions) == ("supported (with exceptions)", ("t:a", "t:b"))
+    assert agreed({"sure": sure, "not": verdict(estimate(-1.0, 0.1), effect=D)}).exceptions == ()
