@@ -27,7 +27,8 @@ def write(results: GridResults, out: Path) -> list[Path]:
             continue
         pairs = trials_of(results, part)
         comparisons = compared(results, part)
-        effect = EFFECTS["C4 cell" if len(pairs) == 1 else "C4 pairs"].value
+        of_accuracy = "C4 cell" if len(pairs) == 1 else "C4 pairs"
+        effect = EFFECTS["C6" if part == "plug-in" else of_accuracy].value
         table = forest_table(pairs, comparisons, effect)
         if len(table):
             figure = draw(part, table, effect)
