@@ -9,7 +9,8 @@ from rich.console import Console
 from repro import output, recorded
 from repro.environment import ROOT
 from repro.judging import report
-from repro.serving import ui
+from repro.serving import check_free, is_remote, ui
+from repro.tracking import tracking_uri
 
 
 def record(console: Console, grid: str, *, profile: str, runs_dir: Path) -> None:
@@ -26,6 +27,8 @@ def record(console: Console, grid: str, *, profile: str, runs_dir: Path) -> None
 def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:
     """Fill ``runs_dir`` with the recorded results and serve MLflow's UI; meanwhile make their
     tables, figures and reports. Returns the exit code."""
+    if serve and not is_remote(tracking_uri(runs_dir)):
+        check_free(port)  # before the work
     found = recorded.fill(runs_dir)
     for one in found:
         words = f"{one['grid']}, profile {one['profile']}: {one['runs']} runs, {one['trained']}"

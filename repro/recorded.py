@@ -36,10 +36,19 @@ ENDING = ".tar.xz"
 def pack(results: GridResults, folder: Path = FOLDER) -> Path:
     """Write the archive of a grid's results; the same results make the same bytes.
 
-    Raises UserError for results that are recorded ones, and where all would be over ``MOST_BYTES``.
+    Raises UserError for results that are recorded ones, where another archive has all of their
+    runs (grids share runs), and where all would be over ``MOST_BYTES``.
     """
     if results.recorded:
         raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
+    path = path_of(results, folder)
+    own = {record.key for record in map(results.record, results.runs)}
+    for other in archives(folder):
+        if other != path and own <= keys_in(other):
+            raise UserError(
+                f"{other.name} has every run of {results.grid}, profile {results.profile.name}, "
+                "already; `repro record GRID --profile NAME` names other ones"
+            )
     about = json.dumps(about_of(results), indent=1).encode()
     found = {filled.FILE: about} | {name: content(path) for name, path in members(results)}
     buffer = io.BytesIO()
@@ -48,7 +57,6 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
             info = tarfile.TarInfo(name)
             info.size = len(found[name])
             archive.addfile(info, io.BytesIO(found[name]))
-    path = folder / f"{results.grid}-{results.profile.name}{ENDING}"
     others = sum(other.stat().st_size for other in archives(folder) if other != path)
     if others + buffer.tell() > MOST_BYTES:
         raise UserError(
@@ -58,6 +66,16 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
     make_directory(folder)
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def path_of(results: GridResults, folder: Path) -> Path:
+    return folder / f"{results.grid}-{results.profile.name}{ENDING}"
+
+
+def keys_in(path: Path) -> set[str]:
+    """Of the runs of an archive."""
+    with tarfile.open(path) as archive:
+        return {Path(name).parts[1] for name in archive.getnames() if name.startswith("records/")}
 
 
 def content(path: Path) -> bytes:

@@ -55,7 +55,7 @@ def ui(
     uri = tracking_uri(runs_dir)
     if uri.startswith("sqlite:") and not runs_dir.exists():
         raise UserError(f"{runs_dir} holds no runs; train some with `repro run demo`")
-    remote = uri.startswith(("http://", "https://"))
+    remote = is_remote(uri)
     base = uri.rstrip("/") if remote else f"http://{HOST}:{port}"
     show = partial(announce, console, known_addresses(runs_dir, base), browser=browser)
 
@@ -74,6 +74,10 @@ def ui(
     return served(
         [*command, "--host", HOST, "--port", str(port)], partial(once_answering, base, show), make
     )
+
+
+def is_remote(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
 
 
 def known_addresses(runs_dir: Path, base: str) -> dict[str, str]:
@@ -122,14 +126,14 @@ def check_free(port: int) -> None:
         except OSError as error:
             raise UserError(
                 f"port {port} cannot be used ({error.strerror}); "
-                "give another one: --port 5001, or make ui PORT=5001"
+                "give another one: --port 5001, or PORT=5001 after make and its target"
             ) from error
 
 
 def served(
     command: list[str],
     meanwhile: Callable[[Event], object] = Event.wait,
-    making: Callable[[], object] = bool,
+    making: Callable[[], object] = lambda: None,
 ) -> int:
     """Run a server in a session of its own until it ends or a signal asks for it: with all of its
     workers, which a signal to the server alone would leave behind.

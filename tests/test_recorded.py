@@ -169,6 +169,16 @@ def test_archives_of_over_ten_megabytes_are_refused(results, tmp_path, monkeypat
     assert [path.name for path in folder.iterdir()] == ["other.tar.xz"]
 
 
+def test_runs_that_another_grid_has_recorded_are_not_recorded_as_this_ones(results, tmp_path):
+    folder = tmp_path / "recorded"
+    recorded.pack(results, folder)
+    assert recorded.pack(results, folder).name == "demo-demo.tar.xz"  # its own is replaced
+    same = replace(results, grid="cifar-same", runs=results.runs[:3])
+    with pytest.raises(UserError, match=r"demo-demo\.tar\.xz has every run of cifar-same"):
+        recorded.pack(same, folder)
+    assert [path.name for path in folder.iterdir()] == ["demo-demo.tar.xz"]
+
+
 def test_recorded_results_are_not_recorded_again(results, tmp_path):
     recorded.pack(results, tmp_path / "recorded")
     with pytest.raises(UserError, match="holds recorded results"):

@@ -88,6 +88,14 @@ def test_a_port_that_is_taken_is_told_before_any_address(
     assert "http://" not in result.output
 
 
+def test_browse_tells_of_a_taken_port_before_it_makes_anything(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = repro("browse", "--port", str(port), "--runs-dir", tmp_path / "browse")
+    assert error_of(result).startswith(f"port {port} cannot be used")
+    assert not (tmp_path / "browse").exists()
+
+
 def test_a_directory_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
     message = error_of(repro("ui", "--runs-dir", tmp_path / "typo"))
     assert message == f"{tmp_path / 'typo'} holds no runs; train some with `repro run demo`"
