@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.analysis.ablation import DEFAULT, METRIC, WORDS, trials_of
+from repro.analysis.ablation import DEFAULT, trials_of
+from repro.analysis.accuracy import PRIMARY, PRIMARY_WORDS
 from repro.analysis.estimates import cell
 from repro.analysis.panels import EFFECT_COLOUR, difference_bars
 from repro.analysis.save import file_name, save_figure
@@ -43,7 +44,7 @@ def differences(results: GridResults, pair: str) -> pd.DataFrame:
         n = found.counts.trials
         row = {"method": method, "difference": found.estimate, "n": n}
         row |= {"low": found.low, "high": found.high}
-        rows.append(row | {METRIC: mean, "label": f"{mean:.2f} % (n={n})"})
+        rows.append(row | {PRIMARY: mean, "label": f"{mean:.2f} % (n={n})"})
     return pd.DataFrame(rows).sort_values("difference", ascending=False, ignore_index=True)
 
 
@@ -52,7 +53,7 @@ def draw(pair: str, table: pd.DataFrame) -> Figure:
     ax = difference_bars(figure.subplots(), table)
     for side in (-1, 1):
         ax.axvline(side * EFFECT, color=EFFECT_COLOUR, linewidth=0.8, linestyle="--")
-    ax.set_xlabel(f"test top-1 less that of {DEFAULT} (points;\n{WORDS})")
+    ax.set_xlabel(f"test top-1 less that of {DEFAULT} (points;\n{PRIMARY_WORDS})")
     figure.suptitle(
         f"{pair}: CMKD's variants and its neighbours\n"
         "paired by trial, lines: 95 % intervals (F1), dashed: ±D; beside a name its own top-1"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from repro.analysis.accuracy import PRIMARY, PRIMARY_WORDS
 from repro.analysis.estimates import Arms, Pairs
 from repro.analysis.forest import forest_table
 from repro.analysis.panels import forest_panel
@@ -14,7 +15,7 @@ from repro.analysis.style import page_figure
 from repro.paper import EFFECTS
 from repro.results import GridResults
 
-OWN, METRIC = "cmkd", "top1_last10"
+OWN = "cmkd"
 MOST = 5  # comparisons side by side
 OTHERS = ("ablation",)  # its bars are a figure of their own
 
@@ -41,7 +42,7 @@ def trials_of(results: GridResults, part: str) -> Pairs:
     students = results.table[results.table["method"] != "teacher"]
     found = {pair: students[students["pair"] == pair] for pair in results.parts[part]}
     return {
-        pair: rows.pivot_table(index="trial", columns="method", values=METRIC)
+        pair: rows.pivot_table(index="trial", columns="method", values=PRIMARY)
         for pair, rows in found.items()
         if len(rows)
     }
@@ -68,7 +69,7 @@ def draw(part: str, table: pd.DataFrame, effect: float) -> Figure:
         ax.set_xlabel("points of top-1")
     some = f"; {len(shown)} of {len(names)} comparisons" if len(shown) < len(names) else ""
     figure.suptitle(
-        f"{part}: paired differences, mean of the last 10 epochs{some}\n"
+        f"{part}: paired differences, {PRIMARY_WORDS}{some}\n"
         "squares: a pair, 95 % interval (F1), in grey its trials; "
         "diamonds: mean of these pairs (F2), new pairs (F3)\n"
         f"dashed: the smallest effect of interest, D = {effect:g} points"

@@ -5,15 +5,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from repro.analysis.accuracy import by_teacher
+from repro.analysis.accuracy import PRIMARY, PRIMARY_WORDS, by_teacher
 from repro.analysis.plots import BAND_TRIALS, accuracy_by_teacher
 from repro.analysis.save import save_figure
 from repro.analysis.style import legend_below, page_figure
 from repro.costs import sizes_of
 from repro.results import GridResults
-
-METRIC = "top1_last10"
-WORDS = "means of the last 10 epochs"
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
@@ -23,7 +20,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
         run.network: sizes_of(run).parameters for run in results.runs if run.method == "teacher"
     }
     for student in dict.fromkeys(pair.partition(":")[2] for pair in results.pairs):
-        table = by_teacher(results.table, student, METRIC)
+        table = by_teacher(results.table, student, PRIMARY)
         table = table[~table["method"].str.contains("/")]  # the ablation's variants
         if table["teacher_top1"].nunique() < 2:
             continue
@@ -42,5 +39,5 @@ def draw(student: str, table: pd.DataFrame) -> Figure:
     right.set_ylabel("")
     legend_below(figure, left)
     bands = f"bands: 95 % intervals over n trials (from {BAND_TRIALS} on)"
-    figure.suptitle(f"{student} under stronger teachers, {WORDS}\n{bands}")
+    figure.suptitle(f"{student} under stronger teachers, {PRIMARY_WORDS}\n{bands}")
     return figure

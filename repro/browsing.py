@@ -8,7 +8,7 @@ from rich.console import Console
 
 from repro import output, recorded
 from repro.environment import ROOT
-from repro.judging import report
+from repro.judging import RECORDED_REPORTS, report
 from repro.serving import check_free, is_remote, ui
 from repro.tracking import tracking_uri
 
@@ -16,12 +16,12 @@ from repro.tracking import tracking_uri
 def record(console: Console, grid: str, *, profile: str, runs_dir: Path) -> None:
     """Measure all that tables and figures show of a grid, then write its archive."""
     (results,) = output.finished_grids(grid, profile, runs_dir)
-    if not results.recorded:
-        output.tables(console, grid, profile=results.profile.name, runs_dir=runs_dir)
-        output.figures(console, grid, profile=results.profile.name, runs_dir=runs_dir)
+    before = recorded.check_new(results).exists()
+    output.tables(console, grid, profile=results.profile.name, runs_dir=runs_dir)
+    output.figures(console, grid, profile=results.profile.name, runs_dir=runs_dir)
     path = recorded.pack(results)
-    megabytes = path.stat().st_size / 1e6
-    console.print(f"{path.relative_to(ROOT)}: {megabytes:.2f} MB", highlight=False, markup=False)
+    words = f"{path.stat().st_size / 1e6:.2f} MB{', in the place of another' if before else ''}"
+    console.print(f"{path.relative_to(ROOT)}: {words}", highlight=False, markup=False)
 
 
 def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:
@@ -42,8 +42,15 @@ def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:
 
 def make(console: Console, found: Sequence[dict[str, Any]], runs_dir: Path) -> None:
     """Tables, figures and reports of the archives that were ``found``."""
-    for profile in dict.fromkeys(one["profile"] for one in found):  # two share a grid's directory
+    quiet = Console(quiet=True)  # their files are many; the reports hold them
+    profiles = list(dict.fromkeys(one["profile"] for one in found))
+    for profile in profiles:  # two share a grid's directory
         for one in found:
             if one["profile"] == profile:
-                output.figures(console, one["grid"], profile=profile, runs_dir=runs_dir)
-        report(console, profile=profile, runs_dir=runs_dir)
+                words = f"making tables and figures of {one['grid']}, profile {profile}"
+                console.print(words, highlight=False, markup=False)
+                output.figures(quiet, one["grid"], profile=profile, runs_dir=runs_dir)
+        report(quiet, profile=profile, runs_dir=runs_dir)
+    for profile in profiles:
+        path = RECORDED_REPORTS / f"report-{profile}.html"
+        console.print(f"report: {path.relative_to(ROOT)}", highlight=False, markup=False)

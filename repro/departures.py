@@ -21,9 +21,6 @@ DEPARTURES: tuple[str, ...] = (
     "A run that diverged counts in the claims about accuracy (C1, C4, C5, C6) with the accuracy of "
     "chance, with the verdict without it beside; its network is not measured, so C2, C3 and C7 are "
     "at best inconclusive where KD or CMKD diverged, and tables and figures leave it out.",
-    "Claims C2 and C7 compare KD and CMKD alone (F1 of two methods is a paired t), so that the "
-    "networks of others need not be measured; the table of corruption has all methods in F1, and "
-    "its intervals differ.",
     "Rows of `published.csv` that are marked as copied are left out; some papers quote others "
     "without saying whether they ran them again: the source beside a value is the one it was read "
     "in.",

@@ -9,7 +9,7 @@ from rich.console import Console
 from repro.analysis import claim_text
 from repro.analysis.claim_table import flags
 from repro.analysis.claims import judge
-from repro.analysis.evidence import ACCURACY, Evidence
+from repro.analysis.evidence import Evidence
 from repro.analysis.judged import Judged
 from repro.environment import ROOT, git_commit, keep_freed_memory
 from repro.files import make_directory, write_atomically
@@ -17,7 +17,6 @@ from repro.output import SIZES, finished_grids, write_tables
 from repro.publish import publish_claims, publish_files
 from repro.report.page import built_words, page
 from repro.results import GridResults
-from repro.spec import key
 
 REPORT = ROOT / "paper_tables" / "out" / "report.html"
 RECORDED_REPORTS = REPORT.parent / "recorded"
@@ -78,17 +77,6 @@ def report_path(results: GridResults) -> Path:
 
 
 def of_one_profile(found: Sequence[GridResults]) -> tuple[GridResults, ...]:
-    """Those of the largest profile, but for grids whose runs and claims another one has all: a
-    union stands for its parts, and of the accuracy grids one for another."""
+    """Those of the largest profile."""
     name = min((results.profile.name for results in found), key=SIZES.index)
-    chosen: list[GridResults] = []
-    for results in sorted(found, key=lambda results: -len(results.runs)):  # stable
-        keys = {key(run) for run in results.runs}
-        parts = set(results.parts) - set(ACCURACY)
-        known = any(
-            keys <= {key(run) for run in other.runs} and parts <= set(other.parts)
-            for other in chosen
-        )
-        if results.profile.name == name and not known:
-            chosen.append(results)
-    return tuple(results for results in found if results in chosen)
+    return tuple(results for results in found if results.profile.name == name)

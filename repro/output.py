@@ -14,6 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from repro import manifest
+from repro.analysis.evidence import ACCURACY
 from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
 from repro.grid import GRIDS, expand
@@ -118,7 +119,23 @@ def finished_grids(
             f"no finished runs of {grid or 'any grid'} in {runs_dir}; "
             f"train some with `repro run {grid or 'demo'}`"
         )
-    yield from shown
+    yield from distinct(shown)
+
+
+def distinct(found: Sequence[GridResults]) -> list[GridResults]:
+    """Without grids whose runs and tables another one of their profile has all: a union stands for
+    its parts, and of the accuracy grids one for another."""
+    chosen: list[GridResults] = []
+    for results in sorted(found, key=lambda results: -len(results.runs)):  # stable
+        keys = {key(run) for run in results.runs}
+        parts = set(results.parts) - set(ACCURACY)
+        others = (other for other in chosen if other.profile == results.profile)
+        if not any(
+            keys <= {key(run) for run in other.runs} and parts <= set(other.parts)
+            for other in others
+        ):
+            chosen.append(results)
+    return [results for results in found if results in chosen]
 
 
 def complete(results: GridResults) -> bool:

@@ -39,16 +39,7 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
     Raises UserError for results that are recorded ones, where another archive has all of their
     runs (grids share runs), and where all would be over ``MOST_BYTES``.
     """
-    if results.recorded:
-        raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
-    path = path_of(results, folder)
-    own = {record.key for record in map(results.record, results.runs)}
-    for other in archives(folder):
-        if other != path and own <= keys_in(other):
-            raise UserError(
-                f"{other.name} has every run of {results.grid}, profile {results.profile.name}, "
-                "already; `repro record GRID --profile NAME` names other ones"
-            )
+    path = check_new(results, folder)
     about = json.dumps(about_of(results), indent=1).encode()
     found = {filled.FILE: about} | {name: content(path) for name, path in members(results)}
     buffer = io.BytesIO()
@@ -65,6 +56,21 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
         )
     make_directory(folder)
     write_atomically(path, buffer.getvalue())
+    return path
+
+
+def check_new(results: GridResults, folder: Path = FOLDER) -> Path:
+    """Where the archive goes. Raises UserError where ``pack`` does, but for its size."""
+    if results.recorded:
+        raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
+    path = path_of(results, folder)
+    own = {record.key for record in map(results.record, results.runs)}
+    for other in archives(folder):
+        if other != path and own <= keys_in(other):
+            raise UserError(
+                f"{other.name} has every run of {results.grid}, profile {results.profile.name}, "
+                "already; `repro record GRID --profile NAME` names other ones"
+            )
     return path
 
 

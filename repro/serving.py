@@ -63,6 +63,7 @@ def ui(
         if making:
             making()
             announce(console, known_addresses(runs_dir, base), browser=False)
+            console.print("Ctrl-C stops the server" if not remote else "done")
 
     if remote:
         show()

@@ -5,17 +5,17 @@ from typing import Any
 
 import pandas as pd
 
+from repro.analysis.accuracy import PRIMARY, PRIMARY_WORDS
 from repro.analysis.formats import table_files
 from repro.analysis.standing import judged_rows, less_reference, reversed_family, standing
 from repro.analysis.tables import MISSING, Places, difference_words, p_words, spread_words
 from repro.paper import EFFECTS
 
-DEFAULT, METRIC = "cmkd", "top1_last10"
-WORDS = "mean of the last 10 epochs"
+DEFAULT = "cmkd"
 LEGEND = (
-    f"Cells: our mean ± std (trials) of top-1 (%), {WORDS}. Difference: the row less {DEFAULT}, on "
-    "the same trials, with its 95 % interval (F1: methods x trials of the pair) and the trials of "
-    "both.",
+    f"Cells: our mean ± std (trials) of top-1 (%), {PRIMARY_WORDS}. Difference: the "
+    f"row less {DEFAULT}, on the same trials, with its 95 % interval (F1: methods x trials of the "
+    "pair) and the trials of both.",
     f"Verdicts on either side, D = {EFFECTS['C5'].value:g} points, after Holm over the pair's "
     f"variants ({DEFAULT}/...), and over the other methods as a family of their own. Supported: "
     "surely above 0; refuted: surely below D; both refuted: alike within D. Bold: the best of a "
@@ -38,7 +38,7 @@ def ablation_table(
 def trials_of(results: pd.DataFrame, pair: str) -> pd.DataFrame:
     """Top-1 by trial (rows) and method (columns), of one pair's students."""
     own = results[(results["pair"] == pair) & (results["method"] != "teacher")]
-    return own.pivot_table(index="trial", columns="method", values=METRIC)
+    return own.pivot_table(index="trial", columns="method", values=PRIMARY)
 
 
 def _pair_rows(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> list[dict[str, Any]]:

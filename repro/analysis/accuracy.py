@@ -24,6 +24,8 @@ from repro.analysis.statistics import (
 from repro.errors import UserError, choose
 
 METRICS = ("top1_last", "top1_best", "top1_last10")
+PRIMARY = "top1_last10"  # of comparisons inside the suite
+PRIMARY_WORDS = "mean of the last 10 epochs (under 50 epochs: of the last fifth)"
 METRIC_OF_EPOCH = {"last": "top1_last", "best": "top1_best", "unknown": "top1_last"}
 NOT_PUBLISHED: dict[str, Any] = {
     **dict.fromkeys(("top1", "std", "n_runs"), math.nan),
@@ -112,8 +114,8 @@ def comparison_table(
     the best epoch, ``top1_last`` if it reports the last one, does not say, or does not exist.
     ``published_others`` counts the rows that were not chosen. ``difference`` is ours - published,
     ``reproduced`` its verdict (F5), ``smallest_margin`` the least at which it would count so.
-    ``place``: "best" and "second" of a pair where the 95 % interval (F1, mean of the last 10
-    epochs) to the next one lies above 0.
+    ``place``: "best" and "second" of a pair where the 95 % interval (F1, ``PRIMARY``) to the
+    next one lies above 0.
     """
     own = results[results["dataset"] == dataset]
     cells, known = Cells(own), by_cell(published)  # masks of the whole for each take ten times that
@@ -141,7 +143,7 @@ def _places(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> dict[st
     """The best and the second method of a pair, each only where it is surely above the next."""
     runs = results[(results["pair"] == pair) & results["method"].isin([*methods])]
     students = runs[runs["method"] != "teacher"].drop_duplicates(["key", "method"])
-    trials = students.pivot_table(index="trial", columns="method", values="top1_last10")
+    trials = students.pivot_table(index="trial", columns="method", values=PRIMARY)
     return standing(trials)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from repro.analysis.accuracy import PRIMARY_WORDS
 from repro.analysis.estimates import Estimate
 from repro.analysis.formats import table_files
 from repro.analysis.judged import Judged, Part, detectable_words
@@ -18,8 +19,8 @@ LEGEND = (
     "interest, fixed before the runs. Refuted: the interval lies below D. Supported: above 0 (and "
     "not below D); in a family of comparisons by Holm, while the interval is of the one. Teachers "
     "and test images are fixed: no interval covers them.",
-    "Top-1 is the mean of the last 10 epochs; the CSV has every comparison, both scopes, p-values, "
-    "and the verdicts under the last and the best epoch.",
+    f"Top-1 is the {PRIMARY_WORDS}; the CSV has every comparison, both scopes, p-values, and the "
+    "verdicts under the last and the best epoch.",
 )
 
 

@@ -2,13 +2,13 @@
 
 import math
 
+from repro.analysis.accuracy import PRIMARY_WORDS
 from repro.analysis.claim_table import counts_words, interval_words
 from repro.analysis.judged import Judged, Part, detectable_words
 from repro.analysis.verdict import Verdict
 
 INDENT = "   "
 SCOPES = {"these": "these pairs", "general": "in general"}
-PRIMARY = "mean of the last 10 epochs"
 METRICS = {"top1_last": "last epoch", "top1_best": "best epoch"}
 FIXED = "teachers and test set fixed: no interval covers them"
 
@@ -102,7 +102,7 @@ def _metrics(judged: Judged) -> str:
         f"{METRICS.get(name, name)}: {words}{'' if words == own else ' (DIFFERS)'}"
         for name, words in judged.under.items()
     ]
-    return f"metric: {PRIMARY}; {'; '.join(others)}" if others else ""
+    return f"metric: {PRIMARY_WORDS}; {'; '.join(others)}" if others else ""
 
 
 def _left_out(judged: Judged, diverged: int) -> str:

@@ -1,7 +1,7 @@
 """Claims C1 to C7, each an estimand in code and words, judged by finished runs only.
 
 The smallest effects of interest stand in ``paper.EFFECTS``, the rules in ``verdict``. Accuracy is
-the mean of the last 10 epochs; the verdicts under the last and the best epoch stand beside it.
+as ``accuracy.PRIMARY``; the verdicts under the last and the best epoch stand beside it.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from functools import lru_cache
 import pandas as pd
 
 from repro import paper
-from repro.analysis.accuracy import METRICS
+from repro.analysis.accuracy import METRICS, PRIMARY
 from repro.analysis.estimates import Arms, Pairs, cell
 from repro.analysis.evidence import ACCURACY, Evidence
 from repro.analysis.image_error import with_image_error
@@ -30,8 +30,8 @@ from repro.analysis.slopes import ends, method_slope, slope
 from repro.analysis.verdict import Verdict, conjunction, unsupported, verdicts, with_exceptions
 from repro.paper_methods import METHODS
 from repro.results import GridResults
+from repro.spec import tail_epochs
 
-PRIMARY = "top1_last10"
 OF_ACCURACY = ("C1", "C4", "C5", "C6")
 TEACHERS, ABLATION, PLUG_IN = ("stronger-teacher",), ("ablation",), ("plug-in",)
 LOGIT_METHODS = tuple(
@@ -57,7 +57,8 @@ def under_other_metrics(claim: Callable[[Evidence, str], Judged], evidence: Evid
     found = claim(evidence, PRIMARY)
     if found.claim.name not in OF_ACCURACY:
         return found
-    others = {m: claim(evidence, m).headline[0].words for m in METRICS if m != PRIMARY}
+    same = {PRIMARY, "top1_last"} if tail_epochs(evidence.profile.stream.epochs) == 1 else {PRIMARY}
+    others = {m: claim(evidence, m).headline[0].words for m in METRICS if m not in same}
     return replace(found, under=others)
 
 

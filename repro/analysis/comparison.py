@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from repro.analysis.accuracy import PRIMARY_WORDS
 from repro.analysis.formats import table_files
 from repro.analysis.tables import MISSING, spread_words
 
@@ -13,20 +14,18 @@ LEGEND = (
     "Cells: our mean ± std (trials) | published value [epoch it reports, number of its source] | "
     "ours - published | whether it is reproduced (the margin at which it would be). Ours is the "
     "best epoch beside [best], the last epoch otherwise. Bold: the best of a pair, underlined: the "
-    "second, where the 95 % interval to the next one (paired, mean of the last 10 epochs) lies "
-    "above 0."
+    f"second, where the 95 % interval to the next one (paired, {PRIMARY_WORDS}) lies above 0."
 )
 BESIDE = (
     "Cells: our mean ± std (trials) | published value [epoch it reports, number of its source]. "
     "Not compared: published values are of the paper's protocol, ours are not. Ours is the best "
     "epoch beside [best], the last epoch otherwise. Bold: the best of a pair, underlined: the "
-    "second, where the 95 % interval to the next one (paired, mean of the last 10 epochs) lies "
-    "above 0."
+    f"second, where the 95 % interval to the next one (paired, {PRIMARY_WORDS}) lies above 0."
 )
 ALONE = (
     "Cells: our mean ± std (trials), last epoch; nothing is published for these. Bold: the best of "
-    "a pair, underlined: the second, where the 95 % interval to the next one (paired, mean of the "
-    "last 10 epochs) lies above 0."
+    "a pair, underlined: the second, where the 95 % interval to the next one (paired, "
+    f"{PRIMARY_WORDS}) lies above 0."
 )
 
 

@@ -80,7 +80,15 @@ class Judged:
             return ""
         if found.hindrance:
             return found.hindrance
-        return needed(found.estimate, found.effect, comparisons=found.adjusted.size)
+        open_ = [found, *(one for one in self._parts_there if one.label == "inconclusive")]
+        needs = (needed(o.estimate, o.effect, comparisons=o.adjusted.size) for o in open_)
+        return max(needs, key=lambda need: need.trials).words
+
+    @property
+    def _parts_there(self) -> list[Verdict]:
+        """The parts' verdicts in the headline's scope: each must be decided, or one refuted."""
+        name = "these" if self.headline[0] is self.these else "general"
+        return [getattr(part, name) for part in self.parts]
 
 
 def judged(

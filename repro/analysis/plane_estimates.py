@@ -35,7 +35,10 @@ def planes(pairs: Pairs) -> Estimate:
 
 
 def planes_in_general(pairs: Pairs) -> Estimate:
-    """F7 over pairs: F3 on the pair means, SE^2 + sigma_J^2 / J since the planes are common."""
+    """F7 over pairs: F3 on the pair means, SE^2 + sigma_J^2 / J since the planes are common.
+
+    ``tau`` is that of F3; the planes, the same for all pairs, are no part of it.
+    """
     run, counts = _run(pairs)
     means = np.array([table.to_numpy().mean() for table in run.values()])
     units = rules.average_by(means, [_student(pair) for pair in run]) if run else means
@@ -51,7 +54,10 @@ def planes_in_general(pairs: Pairs) -> Estimate:
     shared = np.mean([rules.plane_variance(array) / array.shape[1] for array in arrays])
     found = rules.in_general(units)
     error = np.sqrt(found.standard_error**2 + shared)
-    return estimate.filled(found._replace(standard_error=error))
+    own = np.array([array.mean(1).var(ddof=1) for array in arrays])  # of a trial's mean
+    trials = np.array([len(array) for array in arrays], dtype=float)
+    tau = float(rules.pair_spread(means, own, trials))
+    return estimate.filled(found._replace(standard_error=error), tau=tau)
 
 
 def _run(pairs: Pairs) -> tuple[dict[str, pd.DataFrame], Counts]:

@@ -8,6 +8,7 @@ Half an interval of D/2 or less guarantees a verdict, D being ``effect``.
 import math
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import NamedTuple
 
 from scipy.special import nctdtrinc, ndtri, stdtrit
 
@@ -16,6 +17,13 @@ from repro.analysis.families import LEVEL
 
 POWER = 0.80
 MANY = 100_000  # trials or students: beyond it, none
+
+
+class Need(NamedTuple):
+    """What guarantees a verdict, in words; ``trials``: how many, or inf where they do not."""
+
+    words: str
+    trials: float = math.inf
 
 
 def trials_for_power(spread: float, effect: float, *, comparisons: int = 1) -> int:
@@ -85,14 +93,14 @@ def detectable(estimate: Estimate, *, comparisons: int = 1) -> float:
     return float(nctdtrinc(estimate.df, 1 - POWER, quantile)) * estimate.standard_error
 
 
-def needed(estimate: Estimate, effect: float, *, comparisons: int = 1) -> str:
-    """What guarantees a verdict where this one is inconclusive, in words."""
+def needed(estimate: Estimate, effect: float, *, comparisons: int = 1) -> Need:
+    """What guarantees a verdict where this one is inconclusive."""
     if math.isnan(estimate.standard_error):
-        return "at least 3 trials of both arms"
+        return Need("at least 3 trials of both arms", 0)
     if estimate.formula == "F6" and estimate.scope == "in general":
-        return "more teachers, not trials"
+        return Need("more teachers, not trials")
     if estimate.formula == "F7 over pairs":
-        return "more students"
+        return Need("more students")
     if estimate.scope == "in general":
         return _needed_in_general(estimate, effect, comparisons)
     trials = estimate.counts.trials
@@ -105,15 +113,15 @@ def needed(estimate: Estimate, effect: float, *, comparisons: int = 1) -> str:
         shared=estimate.shared,
     )
     if math.isinf(total):
-        return "no affordable number of trials"
+        return Need("no affordable number of trials")
     if estimate.formula != "F1":
-        return f"{total:.0f} trials in all"
+        return Need(f"{total:.0f} trials in all", total)
     spread = math.sqrt(estimate.variance)
     likely = trials_for_power(spread, effect, comparisons=comparisons)
-    return f"{total:.0f} trials in all ({likely} for 80 % power)"
+    return Need(f"{total:.0f} trials in all ({likely} for 80 % power)", total)
 
 
-def _needed_in_general(estimate: Estimate, effect: float, comparisons: int) -> str:
+def _needed_in_general(estimate: Estimate, effect: float, comparisons: int) -> Need:
     counts, spread = estimate.counts, math.sqrt(estimate.variance)
     units = round(estimate.df) + 1
     trials = trials_in_general(
@@ -123,9 +131,10 @@ def _needed_in_general(estimate: Estimate, effect: float, comparisons: int) -> s
         estimate.tau, effect, spread=spread, trials=counts.trials, comparisons=comparisons
     )
     if math.isfinite(trials):
-        return f"{max(trials, counts.trials + 1):.0f} trials in all, or {students:.0f} students"
+        more = max(trials, counts.trials + 1)
+        return Need(f"{more:.0f} trials in all, or {students:.0f} students", more)
     least = students_for_verdict(estimate.tau, effect, comparisons=comparisons)
-    return (
+    return Need(
         f"no number of trials decides this; needs {least:.0f} students or more "
         f"({students:.0f} at {counts.trials} trials)"
     )

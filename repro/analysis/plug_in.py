@@ -5,17 +5,16 @@ from typing import Any
 
 import pandas as pd
 
-from repro.analysis.accuracy import cell_runs
+from repro.analysis.accuracy import PRIMARY, PRIMARY_WORDS, cell_runs
 from repro.analysis.estimates import cell
 from repro.analysis.formats import table_files
 from repro.analysis.standing import judged_rows
 from repro.analysis.tables import difference_words, p_words, spread_words
 from repro.paper import EFFECTS
 
-METRIC = "top1_last10"
 EFFECT = EFFECTS["C6"].value
 LEGEND = (
-    "Cells: mean ± std (trials) of top-1 (%), mean of the last 10 epochs. Gain: with the plug-in "
+    f"Cells: mean ± std (trials) of top-1 (%), {PRIMARY_WORDS}. Gain: with the plug-in "
     "less without, on the same trials, with its 95 % interval (F1, all rows of the pair) and the "
     "trials of both.",
     f"Verdict: is the gain above 0, with D = {EFFECT:g} points; p-value and verdict after Holm "
@@ -45,7 +44,7 @@ def plug_in_table(
 def _by_trial(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> pd.DataFrame:
     """Top-1 by trial (rows) and method (columns), of one pair."""
     runs = pd.concat([cell_runs(results, pair, method) for method in methods])
-    return runs.drop_duplicates("key").pivot(index="trial", columns="method", values=METRIC)
+    return runs.drop_duplicates("key").pivot(index="trial", columns="method", values=PRIMARY)
 
 
 def _row(trials: pd.DataFrame, results: pd.DataFrame, row: tuple[str, str, str]) -> dict[str, Any]:

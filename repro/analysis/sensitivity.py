@@ -32,10 +32,15 @@ def leave_one_out(
 
     NaN with fewer than two pairs, or where the rest has no interval.
     """
-    run = differences(pairs, arms).names
+    run = {name: pairs[name] for name in differences(pairs, arms).names}
+    return lows_without_one(run, lambda rest: rule(rest, arms))
+
+
+def lows_without_one(run: Pairs, rule: Callable[[Pairs], Estimate]) -> tuple[float, float]:
+    """``leave_one_out`` for pairs that have run, under any rule."""
     if len(run) < 2:
         return math.nan, math.nan
-    lows = [rule({name: pairs[name] for name in run if name != out}, arms).low for out in run]
+    lows = [rule({name: run[name] for name in run if name != out}).low for out in run]
     return float(np.min(lows)), float(np.max(lows))
 
 

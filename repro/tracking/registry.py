@@ -157,8 +157,9 @@ def save(record: Record, path: Path, inputs: Inputs) -> None:
 
 def preprocessing(inputs: Inputs) -> dict[str, str]:
     """What is done to an image before the model sees it."""
+    shape = f"[B, 3, {inputs.pixels}, {inputs.pixels}]"
     return {
-        "image": f"float32 RGB [B, 3, {inputs.pixels}, {inputs.pixels}] in [0, 1], normalised",
+        "image": f"float32 RGB {shape} in [0, 1], then (image - mean) / std",
         "mean": " ".join(f"{value:.6g}" for value in inputs.mean),
         "std": " ".join(f"{value:.6g}" for value in inputs.std),
     }

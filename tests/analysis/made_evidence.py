@@ -9,6 +9,7 @@ import pandas as pd
 from repro.analysis import claims
 from repro.analysis.estimates import Pairs
 from repro.analysis.judged import Judged
+from repro.profiles import PROFILES, Profile
 
 STUDENTS = ("a:s1", "a:s2", "b:s3", "b:s4", "c:s5", "c:s6")
 TRIALS = 5
@@ -33,6 +34,7 @@ class Made:
     frames: dict[object, pd.DataFrame] = field(default_factory=dict)
     failed: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
+    profile: Profile = PROFILES["paper"]
 
     def pairs(self, parts: Collection[str]) -> list[str]:  # noqa: ARG002
         return list(self.trials)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from repro.analysis import claim_text
+from repro.analysis.accuracy import PRIMARY_WORDS
 from repro.analysis.estimates import Counts
 from tests.analysis.test_claims import Made, judge, on_all
 
@@ -32,7 +33,7 @@ def test_a_block_has_both_scopes_with_all_their_numbers() -> None:
     assert "residual mean square" in text
     assert "correlation within trials" in text
     assert re.search(r"finds with 80 % power: \S+ these pairs, \S+ in general", text)
-    assert "mean of the last 10 epochs; last epoch: supported; best epoch: supported" in text
+    assert f"metric: {PRIMARY_WORDS}; last epoch: supported; best epoch: supported" in text
     assert "DIFFERS" not in text
     assert "pairs left out for want of trials: none; diverged runs: 2" in text
     assert "teachers and test set fixed" in text

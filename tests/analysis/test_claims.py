@@ -1,5 +1,8 @@
 """Each claim's estimand, on made-up trials whose answer is known by construction."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +14,7 @@ from repro.analysis.claim_table import claim_files, flags, long, short
 from repro.analysis.claims import beats_all
 from repro.analysis.judged import compared
 from repro.analysis.network_claims import BOUNDARY, FORMS
+from repro.analysis.planning import needed
 from repro.profiles import PROFILES
 from repro.report.claims import section
 from tests.analysis.made_evidence import STUDENTS, TRIALS, Made, judge, made, noise, on_all, whole
@@ -162,17 +166,20 @@ def test_a_claim_about_networks_is_not_supported_where_one_of_them_diverged() ->
     assert whole(2, evidence).slug == "refuted"
 
 
-def planes(kd: float, cmkd: float, trials: int = TRIALS) -> Made:
+def planes(kd: float, cmkd: float, trials: int = TRIALS, more: Mapping[str, float] = {}) -> Made:
+    """One pair, and ``more`` by name with CMKD's value."""
     random = np.random.default_rng(0)
     shared = random.normal(0, 0.5, 20)
     rows = [
-        {"pair": "a:s", "method": m, "trial": t, "triplet": j}
+        {"pair": pair, "method": m, "trial": t, "triplet": j}
         | {n: mean + shared[j] + random.normal(0, 0.1) for n in BOUNDARY}
-        for m, mean in (("kd", kd), ("cmkd", cmkd))
+        for pair, own in ({"a:s": cmkd} | dict(more)).items()
+        for m, mean in (("kd", kd), ("cmkd", own))
         for t in range(trials)
         for j in range(20)
     ]
-    return Made({"a:s": pd.DataFrame()}, frames={measured.planes_of: pd.DataFrame(rows)})
+    pairs = dict.fromkeys(("a:s", *more), pd.DataFrame())
+    return Made(pairs, frames={measured.planes_of: pd.DataFrame(rows)})
 
 
 def test_c3_is_a_share_of_kds_value() -> None:
@@ -184,6 +191,40 @@ def test_c3_is_a_share_of_kds_value() -> None:
 
 def test_c3_needs_five_trials() -> None:
     assert judge(3, planes(10.0, 8.0, trials=4)).slug == "not-run"
+
+
+def test_c3_names_the_pairs_where_it_is_reversed() -> None:
+    found = judge(3, planes(10.0, 8.0, more={"a:s2": 8.0, "a:s3": 8.0, "a:s4": 11.0}))
+    assert found.these.words == "supported (with exceptions)"
+    assert found.these.exceptions == ("a:s4",)
+    for part in found.parts:
+        positive, one_left_out = part.notes
+        assert positive == "positive in 3 of 4 pairs"
+        low, high = (float(n) for n in one_left_out.partition("left out ")[2].split(" to "))
+        assert low < part.these.estimate.low < high == pytest.approx(0.2, abs=0.02)
+
+
+def test_what_would_decide_a_claim_is_what_its_least_certain_part_needs() -> None:
+    """C4 carries the least sure comparison; another one may need more trials."""
+    trials = made({"cmkd": 70.0, "kd": 69.85, "dkd": 68.0, "dist": 69.85}, 1, trials=3)
+    trials["dist"] += [-1.0, 0.5, 0.5]
+    found = judge(4, Made({"a:s": trials}))
+    assert found.slug == "inconclusive"
+    needs = {
+        part.name: needed(part.these.estimate, 0.3, comparisons=3)
+        for part in found.parts
+        if part.these.label == "inconclusive"
+    }
+    assert set(needs) == {"kd", "dist"}
+    assert needs["kd"].trials < needs["dist"].trials
+    assert found.missing == needs["dist"].words
+
+
+def test_a_training_judged_by_its_last_epoch_has_no_other_verdict_for_it() -> None:
+    means = {"kd": 68.0, "dkd": 68.0, "dist": 70.0, "cmkd": 71.0}
+    assert [*judge(4, on_all(means)).under] == ["top1_last", "top1_best"]
+    short = replace(on_all(means), profile=PROFILES["demo"])
+    assert [*judge(4, short).under] == ["top1_best"]
 
 
 def test_c5_needs_both_parts() -> None:

@@ -42,6 +42,13 @@ def test_in_general_adds_the_common_planes_to_the_students() -> None:
     assert (found.df, found.scope, found.formula) == (5, "in general", "F7 over pairs")
 
 
+def test_the_spread_over_pairs_is_less_the_noise_of_their_trials() -> None:
+    of_trials = np.mean([t.to_numpy().mean(1).var(ddof=1) for t in PAIRS.values()]) / 5
+    wide = {pair: table + 2 * i for i, (pair, table) in enumerate(PAIRS.items())}
+    means = MEANS + 2 * np.arange(6)
+    assert planes_in_general(wide).tau == pytest.approx(np.sqrt(means.var(ddof=1) - of_trials))
+
+
 def test_four_students_are_too_few_in_general() -> None:
     few = {pair: PAIRS[pair] for pair in list(PAIRS)[:4]}
     assert not planes_in_general(few).is_run

@@ -129,10 +129,10 @@ def test_what_is_needed_is_the_plan_of_the_estimate() -> None:
     one = cell(pairs["t0:s0"], ARMS)
     sure = trials_for_verdict(math.sqrt(one.variance), 0.1, df_per_trial=2)
     likely = trials_for_power(math.sqrt(one.variance), 0.1)
-    assert needed(one, 0.1) == f"{sure:.0f} trials in all ({likely} for 80 % power)"
+    assert needed(one, 0.1).words == f"{sure:.0f} trials in all ({likely} for 80 % power)"
     all_of = these_pairs(pairs, ARMS)
     sure = trials_for_verdict(math.sqrt(all_of.variance), 0.1, df_per_trial=12, pairs=12)
-    assert needed(all_of, 0.1) == f"{sure:.0f} trials in all"
+    assert needed(all_of, 0.1).words == f"{sure:.0f} trials in all"
 
 
 def test_more_trials_do_not_reduce_what_planes_share() -> None:
@@ -143,9 +143,9 @@ def test_more_trials_do_not_reduce_what_planes_share() -> None:
     found = planes({"t:s": pd.DataFrame(table)})
     assert found.shared == pytest.approx(plane.var(ddof=1) / 6, rel=0.1)
     half_of_shared = stats.t.ppf(0.975, 1_000) * math.sqrt(found.shared)
-    assert needed(found, 1.5 * half_of_shared) == "no affordable number of trials"
+    assert needed(found, 1.5 * half_of_shared).words == "no affordable number of trials"
     effect = 2.5 * half_of_shared
-    trials = int(needed(found, effect).partition(" trials in all")[0])
+    trials = int(needed(found, effect).words.partition(" trials in all")[0])
     per_trial = max(1, round(found.df / 4))
     at = [
         2
@@ -161,10 +161,10 @@ def test_what_is_needed_in_general() -> None:
         f"t:s{i}": pair_of(*(gain + np.array([-0.1, 0, 0.1]))) for i, gain in enumerate(range(6))
     }
     found = in_general(wide, ARMS)
-    assert needed(found, 0.3).startswith("no number of trials decides this; needs ")
+    assert needed(found, 0.3).words.startswith("no number of trials decides this; needs ")
     close = in_general(drawn(1, trials=3), ARMS)
-    assert " trials in all, or " in needed(close, 1.0)
+    assert " trials in all, or " in needed(close, 1.0).words
     top1 = {f"t{i}": 70.0 + i for i in range(8)}
     over = slope(drawn(1), ARMS, teacher_top1=top1, scope="in general")
-    assert needed(over, 0.05) == "more teachers, not trials"
-    assert needed(estimate(math.nan, math.nan), 0.3) == "at least 3 trials of both arms"
+    assert needed(over, 0.05).words == "more teachers, not trials"
+    assert needed(estimate(math.nan, math.nan), 0.3).words == "at least 3 trials of both arms"

@@ -22,7 +22,7 @@ from repro.analysis.tables import to_markdown
 from repro.departures import DEPARTURES
 from repro.errors import UserError
 from repro.grid import Choice, expand
-from repro.judging import of_one_profile
+from repro.output import distinct
 from repro.profiles import PROFILES
 from repro.records import Record, Status, now_ms
 from repro.report import figures
@@ -230,7 +230,7 @@ def test_a_grid_that_decides_another_claim_is_kept_where_its_runs_stand_elsewher
         GridResults(grid, PROFILES["demo"], runs, table, Path("runs"), Path("data"))
         for grid in ("cifar", "demo", "cifar-same", "plug-in")
     ]
-    assert [found.grid for found in of_one_profile(grids)] == ["cifar", "plug-in"]
+    assert [found.grid for found in distinct(grids)] == ["cifar", "plug-in"]
 
 
 def test_the_claims_of_made_up_runs_are_judged_in_order(evidence: Evidence) -> None:
