@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from repro.backends import Backend, Placement, train
 from repro.data import load
 from repro.data.cifar100 import FILE, fetch, import_path
 from repro.data.dataset import Dataset
@@ -25,8 +26,6 @@ from repro.estimate import (
     estimates,
     machine_speed,
 )
-from repro.execute.inline import inline
-from repro.execute.local import local
 from repro.files import make_directory
 from repro.grid import Choice, expand
 from repro.leases import Leases
@@ -60,6 +59,7 @@ class Request:
     max_seconds: float | None = None
     teacher: TeacherChoice = "auto"
     engine: Engine = "auto"
+    placement: Placement = field(default_factory=Placement)
 
     def __post_init__(self) -> None:
         if self.source and not self.source.exists():
@@ -88,6 +88,7 @@ def request_of(
     methods: tuple[str, ...],
     precision: str,
     held_out: bool,
+    backend: str = "auto",
     **given: Any,
 ) -> Request:
     """A Request from the command line's words. Raises UserError on a wrong one."""
@@ -100,7 +101,8 @@ def request_of(
         precision=cast(Precision, precision),
         split="tune" if held_out else "full",
     )
-    return Request(choice=choice, **given)
+    placement = Placement(backend=cast(Backend, backend))
+    return Request(choice=choice, placement=placement, **given)
 
 
 def find_device(name: str) -> torch.device:
@@ -191,8 +193,7 @@ def _train(
         )
         close_stale(runtime)
         try:
-            one = len(devices) == 1
-            blocked = inline(waves, runtime) if one else local(waves, runtime, devices)
+            blocked = train(waves, runtime, devices, request.placement)
         except OutOfTime as error:
             progress.line(how_to_go_on(error, runtime.epochs_done + runtime.views_done))
             return bool(runtime.broken)

@@ -83,6 +83,9 @@ GRID = (
     ),
     DEVICE,
     click.option(
+        "--backend", default="auto", show_default=True, help="inline, local (a process a device)."
+    ),
+    click.option(
         "--teacher",
         default="auto",
         show_default=True,
