@@ -89,12 +89,13 @@ def test_the_options_of_run_are_frozen() -> None:
         "--data",
         "--max-time",
         "--engine",
+        "--backend",
         "--imported",
     }
     only_run = {"--data", "--max-time"}
     of_plan = {name for p in cli.plan.params if isinstance(p, click.Option) for name in p.opts}
     assert of_plan == options - only_run
-    how = {"--max-cohort", "--device", "--teacher", "--engine"}
+    how = {"--max-cohort", "--device", "--teacher", "--engine", "--backend"}
     of_status = {name for p in cli.status.params if isinstance(p, click.Option) for name in p.opts}
     assert of_status == of_plan - how
 
