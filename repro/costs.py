@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from repro.collector import without_collector
-from repro.data.sizes import NUM_CLASSES, NUM_IMAGES, SIDE, images_of
+from repro.data.sizes import NUM_IMAGES, classes_of, images_of, side_of
 from repro.history import Entry, read_on
 from repro.models import count_macs, num_params, places, shapes
 from repro.outputs import Outputs
@@ -43,7 +43,7 @@ def sizes_of(run: Run) -> Sizes:
 
 @cache
 def _sizes(run: Run) -> Sizes:
-    classes, side = NUM_CLASSES[run.stream.dataset], SIDE[run.stream.dataset]
+    classes, side = classes_of(run.stream), side_of(run.stream)
     own = sum(p.numel() for p in places(run.network, classes).values() if p.requires_grad)
     macs = count_macs(run.network, classes, side)
     adapter = _adapter(run) if run.teacher else None
@@ -62,9 +62,9 @@ def _sizes(run: Run) -> Sizes:
 def _adapter(run: Run) -> torch.nn.Module | None:
     """Beside a teacher whose outputs are zeros: sizes are all that counts."""
     assert run.teacher
-    dataset = run.stream.dataset
-    teacher = zeros(shapes(run.teacher.network, NUM_CLASSES[dataset], SIDE[dataset]))
-    return initial_adapter(run, teacher, training_labels(run.stream.dataset), CPU)
+    classes, side = classes_of(run.stream), side_of(run.stream)
+    teacher = zeros(shapes(run.teacher.network, classes, side))
+    return initial_adapter(run, teacher, training_labels(run.stream.dataset, classes), CPU)
 
 
 @torch.no_grad()
@@ -85,9 +85,9 @@ def zeros(value: Any) -> Any:
 
 
 @cache
-def training_labels(dataset: str) -> torch.Tensor:
+def training_labels(dataset: str, classes: int) -> torch.Tensor:
     """As many as the training set has, evenly over its classes."""
-    return torch.arange(NUM_IMAGES[dataset][0]) % NUM_CLASSES[dataset]
+    return torch.arange(NUM_IMAGES[dataset][0]) % classes
 
 
 def costs_of(results: GridResults) -> pd.DataFrame:

@@ -7,10 +7,10 @@ from statistics import median
 import torch
 
 from repro.data.augment import num_views
-from repro.data.sizes import NUM_CLASSES, SIDE, images_of
+from repro.data.sizes import classes_of, images_of, side_of
 from repro.environment import device_name
 from repro.errors import UserError
-from repro.models import MODELS, count_activations, count_macs, num_params
+from repro.models import constructor, count_activations, count_macs, num_params
 from repro.plan import (
     Cohort,
     TeacherChoice,
@@ -48,7 +48,7 @@ def cohort_size(runs: Iterable[Run], device: torch.device) -> int:
 
 def bank_bytes(run: Run) -> int:
     """Memory of a teacher bank for the run's images, in half precision."""
-    images, classes = images_of(run.stream)[0], NUM_CLASSES[run.stream.dataset]
+    images, classes = images_of(run.stream)[0], classes_of(run.stream)
     return 2 * num_views(run.stream.augment) * images * classes
 
 
@@ -56,15 +56,15 @@ def student_bytes(run: Run) -> int:
     """Memory of a student in training, in float32: its activations and their gradients, in each
     recording (full and last batches, in two places); its parameters, gradients and momentum."""
     with torch.device("meta"):
-        parameters = num_params(MODELS[run.network](NUM_CLASSES[run.stream.dataset]))
-    side = SIDE[run.stream.dataset]
+        parameters = num_params(constructor(run.network)(classes_of(run.stream)))
+    side = side_of(run.stream)
     activations = run.stream.batch_size * count_activations(run.network, side)
     return 4 * (RECORDINGS * 2 * activations + 3 * parameters)
 
 
 def macs_on(stream: Stream) -> Callable[[str], int]:
     """Multiply-accumulates of a network, by its name, for one image of the stream."""
-    return partial(count_macs, side=SIDE[stream.dataset])
+    return partial(count_macs, side=side_of(stream))
 
 
 def cost(cohort: Cohort) -> float:

@@ -27,8 +27,8 @@ from repro.spec import Run, key
 from repro.teachers import outputs_word, probe, teacher_for
 from repro.train import checkpoint
 from repro.train.adapters import initial_adapter
-from repro.train.cohort import EpochReport, train_cohort
-from repro.train.step import make_cohort_step
+from repro.train.cohort import EpochReport, Within, train_cohort
+from repro.train.step import CohortStep, make_cohort_step
 from repro.train.student import Student
 from repro.train.weights import initial, save_half
 
@@ -98,21 +98,24 @@ class CohortJob:
         for run in cohort.runs:
             adapter = initial_adapter(run, outputs, data.training.labels, runtime.device)
             self.students[key(run)] = self._open(run, adapter)
+        runtime.ranks.said(cohort)  # those who follow wait for it
+        for student in self.students.values():
+            student.distribute(runtime.ranks)
         images, macs = len(data.training.labels), macs_on(cohort.runs[0].stream)
         self.epoch_macs = epoch_macs(
             cohort, macs, images, data.num_evaluated, live_teacher=self.source == "live"
         )
         runtime.progress.cohort(cohort, images)
         if cohort.first_epoch < self.epochs:  # else nothing is left but to finish
-            runtime.before_epoch(self.epoch_macs / runtime.speed if runtime.speed else 0.0)
+            self._before_epoch(self.epoch_macs / runtime.speed if runtime.speed else 0.0)
         began = time.monotonic()
         for report in train_cohort(
             list(self.students.values()),
-            make_cohort_step(teacher, data.training, runtime.engine),
+            make_cohort_step(teacher, data.training, runtime.engine, runtime.ranks),
             data,
             cohort.runs[0].trial,
             first_epoch=cohort.first_epoch,
-            tick=self._tick,
+            within=Within(self._tick, self._between, cohort.first_part),
         ):
             seconds, began = time.monotonic() - began, time.monotonic()
             self._epoch(report, seconds)
@@ -126,6 +129,19 @@ class CohortJob:
     def _tick(self) -> None:
         self.runtime.tick()
         faults.point("step")
+
+    def _before_epoch(self, seconds: float) -> None:
+        self.runtime.ranks.agreed(self.runtime.before_epoch, seconds)
+
+    def _between(self, epoch: int, part: int, step: CohortStep) -> None:
+        """A checkpoint within a long epoch; rank 0 says when."""
+        every = self.runtime.checkpoint_seconds
+        if every is None or not self.runtime.ranks.said(time.monotonic() - self.saved >= every):
+            return
+        with step.paused():
+            states = self._states(within=True)
+        self.writer.submit(partial(self._save, states, epoch, part))
+        self.saved = time.monotonic()
 
     def _track(self, run: Run) -> None:
         self.runtime.tracker.update(self.runtime.records.own(key(run)))
@@ -160,7 +176,7 @@ class CohortJob:
         record.write_json("environment.json", environment)
         student = Student(run, initial(run, self.runtime.device), adapter)
         point = resume_point(record)
-        if point.next_epoch != self.cohort.first_epoch:
+        if (point.next_epoch, point.next_part) != (self.cohort.first_epoch, self.cohort.first_part):
             raise UserError(f"{record.directory} has just changed; give the same command again")
         if point.note:
             self.runtime.progress.line(point.note)
@@ -191,7 +207,7 @@ class CohortJob:
         self.runtime.epochs_done += 1
         self.runtime.progress.epoch(self.cohort, report, seconds)
         if not last:
-            self.runtime.before_epoch(seconds)
+            self._before_epoch(seconds)
 
     def _write(
         self,
@@ -216,20 +232,22 @@ class CohortJob:
         self._close(student, "FAILED", reason)
         del self.failing[student.key]
 
-    def _states(self) -> States:
-        """Copies, on their device: the next epoch goes on with the originals."""
+    def _states(self, *, within: bool = False) -> States:
+        """Copies, on their device: the training goes on with the originals."""
+        found = {k: s.state_within() if within else s.state() for k, s in self.students.items()}
         return {
-            k: {name: tensor.detach().clone() for name, tensor in s.state().items()}
-            for k, s in self.students.items()
+            k: {name: tensor.detach().clone() for name, tensor in state.items()}
+            for k, state in found.items()
         }
 
-    def _save(self, states: States, next_epoch: int) -> None:
+    def _save(self, states: States, next_epoch: int, next_part: int = 0) -> None:
         for run in (run for run in self.cohort.runs if key(run) in states):
             student, record = self.students.get(key(run)), self._record(run)
             if student is None or student.dropped:
                 continue
             with self._ours(student):
                 meta: dict[str, object] = {"key": student.key, "next_epoch": next_epoch}
+                meta |= {"next_part": next_part} if next_part else {}
                 checkpoint.save(record.checkpoint, states[student.key], meta, record.stage)
 
     def _finish(self, student: Student) -> None:

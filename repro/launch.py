@@ -138,8 +138,10 @@ def waves_of(
     states: dict[str, str] = {key(run): records.state(key(run)) or "" for run in runs}
     ended = {k for k, state in states.items() if state in ("FINISHED", "FAILED")}
     begun = [k for k, state in states.items() if k not in ended and records.of(k).exists()]
-    next_epoch = {k: resume_point(records.of(k)).next_epoch for k in begun}
-    return largest_first(plan(runs, ended, next_epoch, max_cohort), cost), states
+    points = {k: resume_point(records.of(k)) for k in begun}
+    next_epoch = {k: point.next_epoch for k, point in points.items()}
+    next_part = {k: point.next_part for k, point in points.items()}
+    return largest_first(plan(runs, ended, next_epoch, max_cohort, next_part), cost), states
 
 
 def run(request: Request, console: Console) -> int:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from repro.spec import Augment, Precision, Run, Stream, key, uses_features, uses_teacher
@@ -14,10 +15,11 @@ BANK_MARGIN_PASSES = 8  # a bank is also written, read and kept; below this it i
 
 @dataclass(frozen=True)
 class Cohort:
-    """Runs that share stream, trial, teacher and precision and continue at the same epoch."""
+    """Runs that share stream, trial, teacher and precision and continue at the same place."""
 
     runs: tuple[Run, ...]
     first_epoch: int = 0
+    first_part: int = 0  # how many batches of it they have seen
 
     @property
     def teacher(self) -> Run | None:
@@ -37,21 +39,26 @@ class Cohort:
 
 
 def plan(
-    runs: Iterable[Run], finished: set[str], next_epoch: Mapping[str, int], max_cohort: int = 8
+    runs: Iterable[Run],
+    finished: set[str],
+    next_epoch: Mapping[str, int],
+    max_cohort: int = 8,
+    next_part: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Wave, ...]:
     """Waves of cohorts: everything in a wave can run once the waves before it are finished.
 
     ``finished``: keys that are never trained again. ``next_epoch``: where interrupted runs go on;
     the members of a cohort can be at different epochs after a kill, and are then grouped apart.
+    ``next_part``: the batch within it, where a checkpoint was made there.
     """
-    groups: dict[tuple[int, object], list[Run]] = defaultdict(list)
+    groups: dict[tuple[int, object, int, int], list[Run]] = defaultdict(list)
     for run in runs:
         if key(run) not in finished:
-            groups[_depth(run), _shared(run, next_epoch)].append(run)
+            place = next_epoch.get(key(run), 0), next_part.get(key(run), 0)
+            groups[_depth(run), _shared(run), *place].append(run)
     waves: dict[int, list[Cohort]] = defaultdict(list)
-    for (depth, _), members in groups.items():
-        first = next_epoch.get(key(members[0]), 0)
-        waves[depth] += [Cohort(part, first) for part in even_parts(members, max_cohort)]
+    for (depth, _, epoch, part), members in groups.items():
+        waves[depth] += [Cohort(some, epoch, part) for some in even_parts(members, max_cohort)]
     return tuple(tuple(waves[depth]) for depth in sorted(waves))
 
 
@@ -73,11 +80,11 @@ def _depth(run: Run) -> int:
     return 0 if run.teacher is None else 1 + _depth(run.teacher)
 
 
-def _shared(run: Run, next_epoch: Mapping[str, int]) -> tuple[object, ...]:
+def _shared(run: Run) -> tuple[object, ...]:
     teacher = key(run.teacher) if run.teacher else None
     # apart, as feature methods do without a bank
     features = uses_teacher(run.loss) and uses_features(run.loss)
-    return run.stream, run.trial, teacher, run.precision, next_epoch.get(key(run), 0), features
+    return run.stream, run.trial, teacher, run.precision, features
 
 
 def epoch_macs(
@@ -116,10 +123,15 @@ class TeacherUse:
         return self.images.augment
 
 
+def tabled(stream: Stream) -> bool:
+    """Can a teacher's answers to all that the stream shows of an image stand in a table?"""
+    return stream.second_view == "none" and stream.augment != "resized-crop-flip"
+
+
 def teacher_use(cohort: Cohort) -> TeacherUse | None:
     """None where a table of logits cannot serve: no teacher, its features, or a second view."""
     first = cohort.runs[0]
-    if cohort.teacher is None or cohort.uses_features or first.stream.second_view != "none":
+    if cohort.teacher is None or cohort.uses_features or not tabled(first.stream):
         return None
     images = replace(first.stream, batch_size=1, epochs=1, test_per_class=0)
     return TeacherUse(key(cohort.teacher), images, first.precision)

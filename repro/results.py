@@ -17,10 +17,11 @@ from torch import nn
 from repro import filled
 from repro.choice import check_taught
 from repro.collector import without_collector
-from repro.data import load
+from repro.data import imagenet, load
 from repro.data.augment import normalise
-from repro.data.classes import class_names, superclass_of
-from repro.data.dataset import Dataset, Images, rank_in_class, select
+from repro.data.classes import CLASS_NAMES, class_names, superclass_of
+from repro.data.dataset import AnyImages, Dataset, rank_in_class, select
+from repro.data.sizes import classes_of
 from repro.errors import UserError
 from repro.grid import (
     GRIDS,
@@ -166,7 +167,10 @@ class GridResults:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return class_names(self.profile.stream.dataset)
+        stream = self.profile.stream
+        if stream.dataset in CLASS_NAMES:
+            return class_names(stream.dataset)
+        return imagenet.class_names(self.data_dir) or tuple(map(str, range(classes_of(stream))))
 
     @property
     def superclass_of(self) -> tuple[int, ...]:
@@ -187,7 +191,7 @@ class GridResults:
         return load(self.profile.stream.dataset, self.data_dir)
 
     @cached_property
-    def images(self) -> tuple[Images, Images]:
+    def images(self) -> tuple[AnyImages, AnyImages]:
         """Those that the profile trains on, and those that it evaluates on, in sorted order."""
         return select(self.dataset, self.profile.stream)
 
@@ -204,7 +208,7 @@ class GridResults:
     def test_images(self, indices: Sequence[int]) -> torch.Tensor:
         """Normalised test images [N, 3, S, S] at the positions ``indices``, on the CPU."""
         mean, std = torch.tensor(self.dataset.mean), torch.tensor(self.dataset.std)
-        return normalise(self.images[1].pixels[torch.as_tensor(indices)], mean, std)
+        return normalise(self.images[1][torch.as_tensor(indices)].pixels, mean, std)
 
     def histories(self, *metrics: str) -> pd.DataFrame:
         """Long: key, pair, method, trial, epoch, and the named metrics with ``/`` as ``_``.

@@ -11,11 +11,13 @@ from repro.train import checkpoint
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """``next_epoch`` 0 and no state: from the start. ``note`` says what was found damaged."""
+    """``next_epoch`` 0 and no state: from the start. ``next_part``: how many batches of it were
+    trained on. ``note`` says what was found damaged."""
 
     next_epoch: int = 0
     state: dict[str, Tensor] | None = None
     note: str = ""
+    next_part: int = 0
 
 
 def resume_point(record: Record) -> ResumePoint:
@@ -29,23 +31,23 @@ def resume_point(record: Record) -> ResumePoint:
         if not path.exists():
             continue
         try:
-            state, next_epoch = _read(path, record.key)
+            state, next_epoch, next_part = _read(path, record.key)
         except checkpoint.DamagedCheckpoint as error:
             note = f"{error}; going on from the one before it"
             continue
         if next_epoch <= epochs:
-            return ResumePoint(next_epoch, state, note)
+            return ResumePoint(next_epoch, state, note, next_part)
         note = f"{path} is ahead of the history; going on from the one before it"
     if note:
         note = note.replace("going on from the one before it", "training this run again")
     return ResumePoint(note=note)
 
 
-def _read(path: Path, key: str) -> tuple[dict[str, Tensor], int]:
+def _read(path: Path, key: str) -> tuple[dict[str, Tensor], int, int]:
     state, meta = checkpoint.load(path)
     if meta.get("key") != key:
         raise checkpoint.DamagedCheckpoint(f"{path} belongs to another run")
-    epoch = meta.get("next_epoch")
-    if type(epoch) is not int or epoch < 0:
+    epoch, part = meta.get("next_epoch"), meta.get("next_part", 0)
+    if type(epoch) is not int or type(part) is not int or min(epoch, part) < 0:
         raise checkpoint.DamagedCheckpoint(f"{path} is damaged: it says no epoch")
-    return state, epoch
+    return state, epoch, part

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from repro import data
-from repro.data.batches import evaluation_batches, prepare
-from repro.data.dataset import Dataset, fingerprint, select
+from repro.data.batches import Channels, evaluation_batches, prepare
+from repro.data.dataset import Dataset, Images, fingerprint, select
+from repro.data.decoding import Decoder, FolderTraining, workers_of
+from repro.data.folder import FolderImages
 from repro.errors import UserError
 from repro.leases import Leases
 from repro.plan import Cohort, TeacherChoice, TeacherUse
@@ -18,8 +20,11 @@ from repro.records import Record, Records
 from repro.spec import Run, Stream, key
 from repro.train.bank import BankTeacher
 from repro.train.cohort import CohortData, EpochReport
+from repro.train.ranks import ALONE, Ranks
 from repro.train.step import Engine
 from repro.train.weights import load_half
+
+FOLDER_BATCH = 100  # evaluated images at a time
 
 
 class Stopped(Exception):
@@ -57,7 +62,9 @@ class Runtime:
     (``plan.teacher_passes``), by which "auto" decides; ``banks``: the tables in memory by their
     key, one at most; ``views_done``: that were made for banks in this process.
 
-    ``leases``: of the runs that this process trains.
+    ``leases``: of the runs that this process trains. ``ranks``: the processes that train with it.
+    ``workers``: processes that decode images, None: what suits the device. ``checkpoint_seconds``:
+    between two checkpoints within an epoch; None: none within one.
     """
 
     runs_dir: Path
@@ -79,6 +86,9 @@ class Runtime:
     banks: dict[str, BankTeacher] = field(default_factory=dict)
     views_done: int = 0
     leases: Leases = field(default_factory=Leases)
+    ranks: Ranks = ALONE
+    workers: int | None = None
+    checkpoint_seconds: float | None = None
 
     @property
     def records(self) -> Records:
@@ -90,15 +100,43 @@ class Runtime:
         return self.datasets[name]
 
     def load_data(self, stream: Stream) -> CohortData:
-        """The stream's images on the device."""
+        """The stream's images on the device, or decoded on their way to it."""
         dataset = self.dataset(stream.dataset)
-        train, evaluation = select(dataset, stream)
+        train, evaluated = select(dataset, stream)
         mean, std = dataset.mean, dataset.std
+        rows = self.ranks.rows(len(evaluated))
+        if isinstance(train, FolderImages):
+            assert isinstance(evaluated, FolderImages)
+            return self._decoded(train, evaluated, (mean, std))
+        assert isinstance(evaluated, Images)
+        mine = evaluated[rows.start : rows.stop]
         return CohortData(
             prepare(train, mean, std, self.device),
-            lambda: evaluation_batches(evaluation, mean, std, self.device),
-            len(evaluation),
+            lambda: evaluation_batches(mine, mean, std, self.device),
+            len(evaluated),
             fingerprint(train),
+            self.ranks,
+        )
+
+    def _decoded(
+        self, train: FolderImages, evaluated: FolderImages, norm: tuple[Channels, Channels]
+    ) -> CohortData:
+        workers = workers_of(self.device) if self.workers is None else self.workers
+        decoder = Decoder(
+            train,
+            evaluated,
+            workers=workers,
+            pinned=self.device.type == "cuda",
+            say=self.progress.line,
+        )
+        training = FolderTraining(train, decoder, self.device, norm)
+        rows = self.ranks.rows(len(evaluated))
+        return CohortData(
+            training,
+            lambda: training.evaluation(evaluated, rows, FOLDER_BATCH),
+            len(evaluated),
+            fingerprint(train),
+            self.ranks,
         )
 
     def load_finished(self, run: Run) -> nn.Module:

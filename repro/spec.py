@@ -17,9 +17,9 @@ from repro.losses.protocol import uses_teacher as uses_teacher
 
 SCHEMA = 1  # the meaning of the fields below; a field added later carries metadata={"since": n}
 
-Dataset = Literal["cifar100", "digits"]
+Dataset = Literal["cifar100", "digits", "imagenet"]
 Split = Literal["full", "tune"]
-Augment = Literal["crop-flip", "crop", "none"]
+Augment = Literal["crop-flip", "crop", "none", "resized-crop-flip"]
 Precision = Literal["fp32", "bf16"]
 SecondView = Literal["none", "strong"]
 
@@ -38,6 +38,8 @@ class Stream:
     from train (by class) and evaluates on that, so that the test set chooses nothing.
     ``train_per_class``, ``test_per_class``: stratified subsets, 0 for all images.
     ``second_view``: "strong" shows every image twice, the second time in RandAugment and cutout.
+    ``side``: pixels of an image as the network sees it, 0 for the dataset's own. ``images``: the
+    fingerprint of a folder of images in the place of ImageNet's own; ``classes``: how many it has.
     """
 
     dataset: Dataset = "cifar100"
@@ -48,11 +50,14 @@ class Stream:
     batch_size: int = 64
     epochs: int = 240
     second_view: SecondView = field(default="none", metadata={"since": 1})
+    side: int = field(default=0, metadata={"since": 3})
+    classes: int = field(default=0, metadata={"since": 3})
+    images: str = field(default="", metadata={"since": 3})
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs"):
             check_whole(name, getattr(self, name), least=1)
-        for name in ("train_per_class", "test_per_class"):
+        for name in ("train_per_class", "test_per_class", "side", "classes"):
             check_whole(name, getattr(self, name), least=0)
 
 

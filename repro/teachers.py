@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from repro.data.sizes import NUM_CLASSES
+from repro.data.batches import TrainingImages
+from repro.data.sizes import classes_of
 from repro.errors import UserError
 from repro.outputs import Outputs
-from repro.plan import Cohort, TeacherChoice, Wave, bank_pays, epochs_left, teacher_use
+from repro.plan import Cohort, TeacherChoice, Wave, bank_pays, epochs_left, tabled, teacher_use
 from repro.runtime import Runtime
 from repro.spec import Run, key, uses_features, uses_teacher
 from repro.train.adapters import probe_batch
@@ -35,7 +36,7 @@ def teacher_for(cohort: Cohort, runtime: Runtime, data: CohortData) -> tuple[Tea
     """
     if cohort.teacher is None or not epochs_left(cohort):
         return no_teacher, "none"
-    if runtime.teacher != "live":
+    if runtime.teacher != "live" and tabled(cohort.runs[0].stream):
         bank = bank_of(cohort, runtime, data)
         if _wanted(cohort, runtime, bank):
             try:
@@ -78,7 +79,7 @@ def bank_of(cohort: Cohort, runtime: Runtime, data: CohortData) -> Bank:
         weights=_digest(runtime.finished_weights(cohort.teacher)),
         images=data.fingerprint,
         num_images=len(data.training.labels),
-        num_classes=NUM_CLASSES[stream.dataset],
+        num_classes=classes_of(stream),
         augment=stream.augment,
         precision=cohort.runs[0].precision,
     )
@@ -89,8 +90,8 @@ def check_choice(waves: Iterable[Wave], choice: TeacherChoice) -> None:
     for run in (run for wave in waves for cohort in wave for run in cohort.runs):
         if choice != "bank" or not uses_teacher(run.loss):
             continue
-        more = "features" if uses_features(run.loss) else "answers to a second view"
-        if uses_features(run.loss) or run.stream.second_view != "none":
+        more = "features" if uses_features(run.loss) else "answers to views without number"
+        if uses_features(run.loss) or not tabled(run.stream):
             raise UserError(
                 f"{run.method} learns from the teacher's {more}, but a bank holds its logits "
                 "alone; give --teacher auto or live"
@@ -146,6 +147,7 @@ def _bank_teacher(bank: Bank, cohort: Cohort, runtime: Runtime, data: CohortData
 def _filled(bank: Bank, cohort: Cohort, runtime: Runtime, data: CohortData) -> Tensor:
     """The bank's table, from its files and, where they are missing, from the teacher."""
     assert cohort.teacher is not None
+    assert isinstance(data.training, TrainingImages)
     name, views = f"teacher bank of {cohort.teacher.network}", bank.shape[0]
     line = runtime.progress.line
     line(f"{name}: {views} views of {bank.num_images:,} images, {bank.missing()} to make")

@@ -36,7 +36,7 @@ from repro.analysis.measuring import (
     long_frame,
     normalisation,
 )
-from repro.data.dataset import Images
+from repro.data.dataset import AnyImages
 from repro.results import GridResults
 from repro.spec import Run
 
@@ -237,7 +237,7 @@ def landscape_of(
     """alpha, beta, loss (nats), top1 (percent) on training images, not augmented."""
     side = results.profile.landscape_side
 
-    def shown() -> Images:
+    def shown() -> AnyImages:
         training = results.images[0]
         return training[_positions(training, results.profile.landscape_images)]
 
@@ -276,16 +276,16 @@ def embedding_of(
     return long_frame(results, what, alone(results, runs), progress)
 
 
-def _evaluated(results: GridResults, count: int, classes: Sequence[int] = ()) -> Images:
+def _evaluated(results: GridResults, count: int, classes: Sequence[int] = ()) -> AnyImages:
     images = results.images[1]
     return images[_positions(images, count, classes)]
 
 
-def _positions(images: Images, count: int, classes: Sequence[int] = ()) -> torch.Tensor:
+def _positions(images: AnyImages, count: int, classes: Sequence[int] = ()) -> torch.Tensor:
     return torch.from_numpy(spread_positions(images.labels, count, classes))
 
 
-def _pixels(images: Images) -> Pixels:
+def _pixels(images: AnyImages) -> Pixels:
     return images.pixels.numpy()
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from repro.analysis.answers import Normalisation
 from repro.analysis.kept import Kept, Parameters, Progress, as_recorded, tables
-from repro.data.dataset import Images, fingerprint
+from repro.data.dataset import AnyImages, fingerprint
 from repro.errors import UserError
 from repro.results import GridResults
 from repro.spec import Run, key
@@ -40,7 +40,7 @@ class Measurement:
 
     name: str
     parameters: Parameters
-    images: Callable[[], Images]
+    images: Callable[[], AnyImages]
     measure: Callable[[Sequence[Subject]], Iterator[pd.DataFrame]]
 
 

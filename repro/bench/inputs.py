@@ -46,6 +46,7 @@ def cifar100_inputs(device: torch.device, source: Path, data_dir: Path) -> Input
     """CIFAR-100's training images, imported from ``source``. Raises UserError."""
     import_path(source, data_dir)
     dataset = data.load("cifar100", data_dir)
+    assert isinstance(dataset.train, Images)
     return _inputs("CIFAR-100", dataset.train, (dataset.mean, dataset.std), device)
 
 

@@ -13,7 +13,7 @@ __all__ = ["DATASETS", "Dataset", "Images", "fingerprint", "load", "select", "so
 
 
 def load(name: str, data_dir: Path) -> Dataset:
-    """The dataset ``name``; only cifar100 reads ``data_dir``. Raises UserError."""
+    """The dataset ``name``; cifar100 and imagenet read ``data_dir``. Raises UserError."""
     if name == "cifar100":
         from repro.data import cifar100
 
@@ -22,4 +22,8 @@ def load(name: str, data_dir: Path) -> Dataset:
         from repro.data import digits
 
         return digits.load()
+    if name == "imagenet":
+        from repro.data import imagenet
+
+        return imagenet.load(data_dir)
     raise choose("dataset", name, DATASETS)

@@ -10,8 +10,8 @@ PLACES = 2 * PADDING + 1  # of a crop, in each direction
 
 
 def num_views(augment: Augment) -> int:
-    """How many views of an image there are: the augmentation is finite."""
-    return {"crop-flip": 2 * PLACES**2, "crop": PLACES**2, "none": 1}[augment]
+    """How many views of an image there are, where the augmentation is finite; else 0."""
+    return {"crop-flip": 2 * PLACES**2, "crop": PLACES**2, "none": 1}.get(augment, 0)
 
 
 def view_numbers(offsets: Tensor, flips: Tensor, augment: Augment) -> Tensor:
@@ -40,7 +40,7 @@ def draw_crops(
     """
     offsets = torch.full((num_images, 2), PADDING)
     flips = torch.zeros(num_images, dtype=torch.bool)
-    if augment != "none":
+    if augment in ("crop-flip", "crop"):
         offsets = torch.randint(PLACES, (num_images, 2), generator=generator)
     if augment == "crop-flip":
         flips = torch.randint(2, (num_images,), generator=generator).bool()

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from repro import spec
 from repro.data.augment import crop_flip, draw_crops, normalise, pad, view_numbers
-from repro.data.dataset import Images
-from repro.data.sizes import SIDE
+from repro.data.dataset import AnyImages, Images
+from repro.data.sizes import side_of
 from repro.data.strong import draw_recipes, strong_view
 from repro.outputs import Batch
 
@@ -23,8 +23,8 @@ class Views:
 
     ``order`` [N] int64, ``offsets`` [N, 2] int64 (row, column, 0..8), ``flips`` [N] bool: the
     i-th image of the epoch is image ``order[i]``, cropped at ``offsets[i]``. ``numbers`` [N] int64:
-    offset and flip as one number (``augment.view_numbers``). ``recipes`` [N, 27] float32: the
-    second view, where there is one (``strong.draw_recipes``).
+    offset and flip as one number (``augment.view_numbers``), or the seed of a crop that has none.
+    ``recipes`` [N, 27] float32: the second view, where there is one (``strong.draw_recipes``).
     """
 
     order: Tensor
@@ -57,6 +57,10 @@ class TrainingImages:
     mean: Tensor
     std: Tensor
 
+    @property
+    def device(self) -> torch.device:
+        return self.padded.device
+
 
 def epoch_views(stream: spec.Stream, trial: int, epoch: int, num_images: int) -> Views:
     """The views of one epoch, on the CPU; a function of the arguments alone.
@@ -70,10 +74,13 @@ def epoch_views(stream: spec.Stream, trial: int, epoch: int, num_images: int) ->
     generator = torch.Generator().manual_seed(spec.seed("views", identity, trial, epoch))
     order = torch.randperm(num_images, generator=generator)
     offsets, flips = draw_crops(num_images, stream.augment, generator)
-    numbers = view_numbers(offsets, flips, stream.augment)
+    if stream.augment == "resized-crop-flip":  # no table of views: a number is a seed
+        numbers = torch.randint(2**62, (num_images,), generator=generator)
+    else:
+        numbers = view_numbers(offsets, flips, stream.augment)
     recipes = None
     if stream.second_view == "strong":
-        recipes = draw_recipes(num_images, stream.augment, generator, side=SIDE[stream.dataset])
+        recipes = draw_recipes(num_images, stream.augment, generator, side=side_of(stream))
     return Views(order, offsets, flips, numbers, recipes)
 
 
@@ -125,7 +132,7 @@ def evaluation_batch_size(device: torch.device) -> int:
 
 
 def evaluation_batches(
-    images: Images,
+    images: AnyImages,
     mean: Channels,
     std: Channels,
     device: torch.device | str,
@@ -133,7 +140,9 @@ def evaluation_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every image as it is, in order: (images [B, 3, S, S] float32, labels [B] int64)."""
     batch_size = batch_size or evaluation_batch_size(torch.device(device))
-    pixels, labels = images.pixels.to(device), images.labels.to(device)
+    if isinstance(images, Images):  # all at once: a copy of each batch takes longer
+        images = Images(images.pixels.to(device), images.labels.to(device))
     means, stds = (torch.tensor(t, dtype=torch.float32, device=device) for t in (mean, std))
-    for some, their_labels in zip(pixels.split(batch_size), labels.split(batch_size), strict=True):
-        yield normalise(some, means, stds), their_labels
+    for part in parts(len(images), batch_size):
+        some = images[part]
+        yield normalise(some.pixels.to(device), means, stds), some.labels.to(device)

@@ -1,12 +1,13 @@
 """Images in memory: a canonical order, a fingerprint, held-out splits and subsets."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from repro.data.folder import FolderImages
 from repro.errors import UserError
 from repro.spec import Stream
 
@@ -28,6 +29,9 @@ class Images:
         return Images(self.pixels[which], self.labels[which])
 
 
+AnyImages = Images | FolderImages
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Both splits in sorted order (see ``sort_images``) and what is known of the classes.
@@ -37,8 +41,8 @@ class Dataset:
     """
 
     name: str
-    train: Images
-    test: Images
+    train: AnyImages
+    test: AnyImages
     class_names: tuple[str, ...]
     superclass_of: tuple[int, ...]
     mean: tuple[float, float, float]
@@ -56,39 +60,48 @@ def sort_images(pixels: Tensor, labels: Tensor) -> Images:
     return Images(pixels[order], labels[order].to(torch.int64))
 
 
-def fingerprint(images: Images) -> str:
+def fingerprint(images: AnyImages) -> str:
     """The sum of the images' SHA-256 (as in ``sort_images``) modulo 2**256: 64 hex digits.
 
-    It does not depend on the order of the images.
+    It does not depend on the order of the images. Of a folder it is of names and sizes.
     """
+    if isinstance(images, FolderImages):
+        return images.fingerprint()
     digests = _digests(images.pixels, images.labels)
     return f"{sum(int.from_bytes(digest, 'big') for digest in digests) % 2**256:064x}"
 
 
-def select(dataset: Dataset, stream: Stream) -> tuple[Images, Images]:
+def select(dataset: Dataset, stream: Stream) -> tuple[AnyImages, AnyImages]:
     """The images that ``stream`` trains on and those it is evaluated on, in sorted order.
 
     Split "full": train and test. Split "tune": the last tenth of each class of train (rounded
     down) is evaluated on and not trained on; test is not used. Then ``train_per_class`` and
-    ``test_per_class`` keep the first images of each class; more than there are is a UserError.
+    ``test_per_class`` keep the first images of each class; more than there are is a UserError, but
+    of a folder of images all that there are.
     """
-    train, evaluation = dataset.train, dataset.test
+    train, evaluation = (_sized(images, stream) for images in (dataset.train, dataset.test))
     if stream.split == "tune":
         rank, size = rank_in_class(train.labels)
         held_out = rank >= size - size // HELD_OUT
-        train, evaluation = dataset.train[~held_out], dataset.train[held_out]
+        train, evaluation = train[~held_out], train[held_out]
     return (
         _first_of_each_class(dataset, train, stream.train_per_class, "train_per_class"),
         _first_of_each_class(dataset, evaluation, stream.test_per_class, "test_per_class"),
     )
 
 
-def _first_of_each_class(dataset: Dataset, images: Images, count: int, option: str) -> Images:
+def _sized(images: AnyImages, stream: Stream) -> AnyImages:
+    if stream.side and isinstance(images, FolderImages):
+        return replace(images, side=stream.side)
+    return images
+
+
+def _first_of_each_class(dataset: Dataset, images: AnyImages, count: int, option: str) -> AnyImages:
     if count == 0:
         return images
     sizes = torch.bincount(images.labels, minlength=len(dataset.class_names))
     smallest = int(sizes.argmin())
-    if count > sizes[smallest]:
+    if count > sizes[smallest] and isinstance(images, Images):
         raise UserError(
             f"{option} is {count}, but class {dataset.class_names[smallest]!r} of {dataset.name} "
             f"has {int(sizes[smallest])} images; give at most that, or 0 for all"

@@ -3,15 +3,29 @@
 from repro.data.dataset import HELD_OUT
 from repro.spec import Stream
 
-NUM_CLASSES = {"cifar100": 100, "digits": 10}
-SIDE = {"cifar100": 32, "digits": 16}  # pixels of an image
-NUM_IMAGES = {"cifar100": (50_000, 10_000), "digits": (1_297, 500)}  # train, test
+NUM_CLASSES = {"cifar100": 100, "digits": 10, "imagenet": 1000}
+SIDE = {"cifar100": 32, "digits": 16, "imagenet": 224}  # pixels of an image
+NUM_IMAGES = {  # train, test
+    "cifar100": (50_000, 10_000),
+    "digits": (1_297, 500),
+    "imagenet": (1_281_167, 50_000),
+}
+
+
+def classes_of(stream: Stream) -> int:
+    return stream.classes or NUM_CLASSES[stream.dataset]
+
+
+def side_of(stream: Stream) -> int:
+    """Pixels of an image as the network sees it."""
+    return stream.side or SIDE[stream.dataset]
 
 
 def images_of(stream: Stream) -> tuple[int, int]:
-    """Training images and evaluated images of an epoch (within a few for digits' held-out)."""
+    """Training images and evaluated images of an epoch (within a few for digits' held-out; of a
+    folder of images at most)."""
     train, test = NUM_IMAGES[stream.dataset]
-    classes = NUM_CLASSES[stream.dataset]
+    classes = classes_of(stream)
     if stream.split == "tune":
         train, test = train - train // HELD_OUT, train // HELD_OUT
     return (

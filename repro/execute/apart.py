@@ -59,12 +59,13 @@ def _ready(run: Run, runtime: Runtime, stack: ExitStack) -> bool:
 def as_they_stand(runs: Iterable[Run], records: Records) -> list[Cohort]:
     """The runs that have not ended, by the epoch at which they go on: other processes may have
     trained them since they were planned."""
-    groups: dict[int, list[Run]] = defaultdict(list)
+    groups: dict[tuple[int, int], list[Run]] = defaultdict(list)
     for run in runs:
         record = records.of(key(run))
         if records.state(key(run)) not in ENDED:
-            groups[resume_point(record).next_epoch].append(run)
-    return [Cohort(tuple(members), epoch) for epoch, members in sorted(groups.items())]
+            point = resume_point(record)
+            groups[point.next_epoch, point.next_part].append(run)
+    return [Cohort(tuple(members), *place) for place, members in sorted(groups.items())]
 
 
 def _guarded(cohort: Cohort, runtime: Runtime) -> list[Run]:
@@ -76,6 +77,8 @@ def _guarded(cohort: Cohort, runtime: Runtime) -> list[Run]:
     except LeaseLost:
         return list(cohort.runs)
     except Exception as error:
+        if runtime.ranks.size > 1:  # the other processes are in the middle of it
+            raise
         too_large = out_of_memory(error) and len(cohort.runs) > 1
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     if not too_large:

@@ -1,8 +1,8 @@
-"""The 22 CIFAR networks of the knowledge-distillation benchmark, by name.
+"""The networks of the distillation benchmarks, by name: 22 for CIFAR, 6 for ImageNet.
 
 Structures as in RepDistiller at b84f547, with modules in its order, so that its checkpoints can be
-read by position. Each network maps images [B, 3, S, S] to ``Outputs``, and its last layer is
-``classifier``.
+read by position; those for ImageNet in torchvision's. Each network maps images [B, 3, S, S] to
+``Outputs``, and its last layer is ``classifier``.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from repro.errors import choose
 from repro.models.bottleneck import resnet50
+from repro.models.imagenet import basic_resnet, bottleneck_resnet, mobilenet_v1
 from repro.models.mobilenet import mobilenet_v2
 from repro.models.resnet import NARROW, WIDE, cifar_resnet
 from repro.models.shufflenet import shuffle_v1, shuffle_v2
@@ -49,12 +50,22 @@ MODELS: dict[str, Callable[[int], nn.Module]] = {
     "ShuffleV1": shuffle_v1,
     "ShuffleV2": shuffle_v2,
 }
+IMAGENET_MODELS: dict[str, Callable[[int], nn.Module]] = {
+    "resnet18": partial(basic_resnet, depths=(2, 2, 2, 2)),
+    "resnet34": partial(basic_resnet, depths=(3, 4, 6, 3)),
+    "resnet50": partial(bottleneck_resnet, depths=(3, 4, 6, 3)),
+    "resnet101": partial(bottleneck_resnet, depths=(3, 4, 23, 3)),
+    "resnet152": partial(bottleneck_resnet, depths=(3, 8, 36, 3)),
+    "MobileNetV1": mobilenet_v1,
+}
 
 
-def _constructor(name: str) -> Callable[[int], nn.Module]:
-    if name not in MODELS:
-        raise choose("model", name, MODELS)
-    return MODELS[name]
+def constructor(name: str) -> Callable[[int], nn.Module]:
+    """What makes the network for a number of classes. Raises ``UserError`` for an unknown name."""
+    known = MODELS | IMAGENET_MODELS
+    if name not in known:
+        raise choose("model", name, known)
+    return known[name]
 
 
 def build(name: str, *, num_classes: int, seed: int) -> nn.Module:
@@ -62,7 +73,7 @@ def build(name: str, *, num_classes: int, seed: int) -> nn.Module:
 
     No global random state changes. Raises ``UserError`` for an unknown name.
     """
-    construct = _constructor(name)
+    construct = constructor(name)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPUs
         return construct(num_classes)
@@ -79,7 +90,7 @@ def count_macs(name: str, num_classes: int = 100, side: int = CIFAR_SIDE) -> int
 
     Counted on the meta device, so nothing is computed. Raises ``UserError`` for an unknown name.
     """
-    construct = _constructor(name)
+    construct = constructor(name)
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         construct(num_classes).eval()(torch.empty(1, 3, side, side))
     return counter.get_total_flops() // 2  # the counter takes two operations a multiply-accumulate
@@ -88,7 +99,7 @@ def count_macs(name: str, num_classes: int = 100, side: int = CIFAR_SIDE) -> int
 @cache
 def shapes(name: str, num_classes: int, side: int = CIFAR_SIDE) -> Outputs:
     """A network's outputs for one image on device meta: shapes, no values. UserError if unknown."""
-    construct = _constructor(name)
+    construct = constructor(name)
     with torch.device("meta"), torch.no_grad():
         return construct(num_classes).eval()(torch.empty(1, 3, side, side))
 
@@ -96,7 +107,7 @@ def shapes(name: str, num_classes: int, side: int = CIFAR_SIDE) -> Outputs:
 @cache
 def places(name: str, num_classes: int) -> Places:
     """A network's parameters and buffers by name, in order, on device meta: shapes, no values."""
-    construct = _constructor(name)
+    construct = constructor(name)
     with torch.device("meta"):
         return construct(num_classes).state_dict(keep_vars=True)
 
@@ -105,7 +116,7 @@ def places(name: str, num_classes: int) -> Places:
 def count_activations(name: str, side: int = CIFAR_SIDE) -> int:
     """Elements that a network's leaf modules put out for one image, counted as ``count_macs``."""
     with torch.device("meta"):
-        return activation_elements(_constructor(name)(100), torch.empty(1, 3, side, side))
+        return activation_elements(constructor(name)(100), torch.empty(1, 3, side, side))
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from repro.data.augment import PADDING, view_numbers
 from repro.data.batches import TrainingImages, Views, take
-from repro.data.sizes import NUM_CLASSES, SIDE
+from repro.data.decoding import FolderTraining
+from repro.data.sizes import classes_of, side_of
 from repro.losses.protocol import adapter_of, deploys
 from repro.models import shapes
 from repro.outputs import Batch, Outputs
@@ -16,9 +17,11 @@ from repro.spec import Run, Stream, seed
 PROBE_IMAGES = 256  # whose teacher outputs an adapter may measure, such as OFD's margins
 
 
-def probe_batch(images: TrainingImages, stream: Stream) -> Batch:
+def probe_batch(images: TrainingImages | FolderTraining, stream: Stream) -> Batch:
     """The first training images as they are, neither moved nor mirrored."""
     count = min(PROBE_IMAGES, len(images.labels))
+    if isinstance(images, FolderTraining):
+        return images.as_they_are(count)
     offsets = torch.full((count, 2), PADDING)
     flips = torch.zeros(count, dtype=torch.bool)
     numbers = view_numbers(offsets, flips, stream.augment)
@@ -56,8 +59,7 @@ def _shapes(run: Run) -> Outputs:
 
 
 def _plain_shapes(run: Run) -> Outputs:
-    dataset = run.stream.dataset
-    return shapes(run.network, NUM_CLASSES[dataset], SIDE[dataset])
+    return shapes(run.network, classes_of(run.stream), side_of(run.stream))
 
 
 def _adapter(run: Run, teacher: Outputs, labels: Tensor) -> nn.Module | None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from repro.data.batches import TrainingImages, epoch_views, parts
+from repro.data.decoding import FolderTraining
+from repro.train.ranks import ALONE, Ranks
 from repro.train.step import CohortStep
 from repro.train.student import Evaluation, Student
 
@@ -15,13 +17,26 @@ Metrics = dict[str, float | list[float]]
 class CohortData:
     """The images of one stream on the training device, and its evaluation batches.
 
-    ``fingerprint``: of the training images, independent of their order.
+    ``fingerprint``: of the training images, independent of their order. ``ranks``: the processes
+    that each take a share of every batch; ``evaluation`` has this one's share of the images.
     """
 
-    training: TrainingImages
+    training: TrainingImages | FolderTraining
     evaluation: Evaluation
     num_evaluated: int
     fingerprint: str = ""
+    ranks: Ranks = ALONE
+
+
+@dataclass(frozen=True)
+class Within:
+    """What happens within epochs. ``tick`` runs before every step and may raise to stop;
+    ``between`` is told the epoch, the batch and the step that comes. ``first_part``: how many
+    batches of the first epoch were trained on before."""
+
+    tick: Callable[[], None] = lambda: None
+    between: Callable[[int, int, CohortStep], None] = lambda _epoch, _part, _step: None
+    first_part: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,30 +59,36 @@ def train_cohort(
     trial: int,
     *,
     first_epoch: int = 0,
-    tick: Callable[[], None] = lambda: None,
+    within: Within = Within(),
 ) -> Iterator[EpochReport]:
     """Train every student on the same batches; yield one EpochReport per epoch.
 
     ``step`` (``make_cohort_step``) knows the teacher and the images. All students share the stream
     of the first. A student with a non-finite metric, or that is ``dropped``, leaves the
-    cohort, its neighbours go on as if alone. ``tick`` runs before every step and may raise to stop:
-    the epoch in progress then leaves no trace outside the students.
+    cohort, its neighbours go on as if alone. Where ``within.tick`` raises, the epoch in progress
+    leaves no trace outside the students.
     """
+    ranks, tick = data.ranks, within.tick
     active, stream, count = list(students), students[0].run.stream, len(data.training.labels)
     for epoch in range(first_epoch, stream.epochs):
+        done = within.first_part if epoch == first_epoch else 0
         for student in active:
-            student.begin_epoch(epoch)
-        step.begin(active, epoch_views(stream, trial, epoch, count))
+            student.begin_epoch(epoch, afresh=done == 0)
+        shares = [ranks.share(part) for part in parts(count, stream.batch_size)][done:]
+        step.begin(active, epoch_views(stream, trial, epoch, count), shares)
         try:
-            for part in parts(count, stream.batch_size):
-                tick()
-                step(part)
+            for number, share in enumerate(shares, start=done):
+                ranks.agreed(tick)
+                within.between(epoch, number, step)
+                step(share)
         finally:
             step.end()
         report = EpochReport(
             epoch, {s.key: s.end_epoch(epoch, count, data.evaluation, tick) for s in active}
         )
         yield report
-        active = [s for s in active if not (s.dropped or report.not_finite(s.key))]
+        left = {s.key for s in active if not (s.dropped or report.not_finite(s.key))}
+        kept = ranks.said(left)
+        active = [s for s in active if s.key in kept]
         if not active:
             return

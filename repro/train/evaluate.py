@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from repro.spec import Precision
 
+TOP = 5
+
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -31,10 +33,17 @@ def predict(
     return torch.cat(logits), torch.cat(labels)
 
 
-def scores(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Mean cross-entropy and top-1 accuracy in percent, as 0-d tensors (no host sync)."""
+def scores(logits: Tensor, labels: Tensor, *, top5: bool = False) -> dict[str, Tensor]:
+    """Mean cross-entropy and top-1 accuracy in percent, as 0-d tensors (no host sync).
+
+    ``top5``: also whether the label is among the five largest logits, where there are more classes.
+    """
     hits = logits.argmax(dim=1) == labels
-    return {
+    found = {
         "test/loss": F.cross_entropy(logits, labels),
         "test/top1": hits.float().mean() * 100,
     }
+    if top5 and logits.shape[1] > TOP:
+        among = (logits.topk(TOP, dim=1).indices == labels[:, None]).any(dim=1)
+        found["test/top5"] = among.float().mean() * 100
+    return found

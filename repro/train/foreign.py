@@ -24,7 +24,7 @@ from torch import Tensor
 
 from repro.data.sizes import NUM_CLASSES
 from repro.errors import UserError, choose
-from repro.models import MODELS, Places, places
+from repro.models import IMAGENET_MODELS, MODELS, Places, places
 
 WAY_OUT = "give a checkpoint of RepDistiller or mdistiller, a state dict or our .safetensors"
 CLAIMS = ("best_acc", "accuracy")
@@ -142,12 +142,13 @@ def fitted(foreign: Foreign, network: str) -> dict[str, Tensor]:
     Raises UserError for an unknown network, for the first tensor that has no place in it or another
     shape, with the network that the file does fit, and for values that cannot be kept.
     """
-    if network not in MODELS:
-        raise choose("network", network, MODELS)
+    known = MODELS | IMAGENET_MODELS
+    if network not in known:
+        raise choose("network", network, known)
     own = _places(network)
     pairs, misfit = _paired(foreign, own)
     if misfit:
-        fits = [name for name in MODELS if not _paired(foreign, _places(name))[1]]
+        fits = [name for name in known if not _paired(foreign, _places(name))[1]]
         hint = f"it fits --network {' or '.join(fits)}" if fits else "it fits no known network"
         raise UserError(f"{foreign.name} is no {network}: {misfit}; {hint}")
     stored = {ours: _kept(foreign, theirs, own[ours]) for ours, theirs in pairs.items()}
@@ -155,7 +156,12 @@ def fitted(foreign: Foreign, network: str) -> dict[str, Tensor]:
 
 
 def _places(network: str) -> Places:
-    return places(network, NUM_CLASSES["cifar100"])
+    return places(network, NUM_CLASSES[dataset_of(network)])
+
+
+def dataset_of(network: str) -> str:
+    """What a network of that name was trained on elsewhere."""
+    return "imagenet" if network in IMAGENET_MODELS else "cifar100"
 
 
 def _paired(foreign: Foreign, own: Places) -> tuple[dict[str, str], str]:

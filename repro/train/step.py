@@ -1,17 +1,19 @@
 """One step of a cohort, eager or recorded: the one place for capture and parallel streams."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from repro.data.batches import TrainingImages, Views, take
+from repro.data.decoding import FolderTraining
 from repro.errors import choose
 from repro.losses import Loss
 from repro.outputs import Batch, Outputs
 from repro.train.graphs import CudaLane, Lane, Recording
+from repro.train.ranks import ALONE, Ranks, Share
 from repro.train.student import Student
 
 Teacher = Callable[[Batch], Outputs]
@@ -20,18 +22,35 @@ ENGINES: tuple[Engine, ...] = ("auto", "eager", "graph")
 
 
 class CohortStep(Protocol):
-    """``begin`` an epoch of these students on these views, a call for each part, ``end``."""
+    """``begin`` an epoch of these students on these views, a call for each part, ``end``.
 
-    def begin(self, students: Sequence[Student], views: Views) -> None: ...
-    def __call__(self, part: slice) -> None: ...
+    ``shares``: all that will be called, in order: images are decoded ahead. What the students hold
+    may be read while the step is ``paused``.
+    """
+
+    def begin(
+        self, students: Sequence[Student], views: Views, shares: Iterable[Share] = ()
+    ) -> None: ...
+    def __call__(self, share: Share | slice) -> None: ...
     def end(self) -> None: ...
+    def paused(self) -> AbstractContextManager[None]: ...
 
 
 def make_cohort_step(
-    teacher: Teacher, images: TrainingImages, engine: Engine = "auto"
+    teacher: Teacher,
+    images: TrainingImages | FolderTraining,
+    engine: Engine = "auto",
+    ranks: Ranks = ALONE,
 ) -> CohortStep:
-    """Eager on a CPU, recorded as CUDA graphs on a GPU; the same operations either way."""
-    device = images.padded.device
+    """Eager on a CPU, recorded as CUDA graphs on a GPU; the same operations either way.
+
+    Eager, too, where images come from a folder or several processes train together.
+    """
+    if isinstance(images, FolderTraining):
+        return FolderStep(teacher, images)
+    device = images.device
+    if ranks.size > 1:
+        engine = "eager"
     if engine not in ENGINES or (engine == "graph" and device.type != "cuda"):
         raise choose("engine", engine, ENGINES if device.type == "cuda" else ("auto", "eager"))
     if device.type == "cuda" and engine != "eager":
@@ -46,16 +65,49 @@ class EagerStep:
         self.teacher, self.images = teacher, images
         self.students: Sequence[Student] = ()
 
-    def begin(self, students: Sequence[Student], views: Views) -> None:
-        self.students, self.views = students, views.to(self.images.padded.device)
+    def begin(
+        self,
+        students: Sequence[Student],
+        views: Views,
+        shares: Iterable[Share] = (),  # noqa: ARG002
+    ) -> None:
+        self.students, self.views = students, views.to(self.images.device)
 
-    def __call__(self, part: slice) -> None:
-        batch = take(self.images, self.views[part])
+    def __call__(self, share: Share | slice) -> None:
+        share = as_share(share)
+        self._learn(take(self.images, self.views[share.part]), share)
+
+    def _learn(self, batch: Batch, share: Share) -> None:
         outputs = self.teacher(batch)
         for student in self.students:
-            student.learn(batch, outputs)
+            student.learn(batch, outputs, share)
 
     def end(self) -> None: ...
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class FolderStep(EagerStep):
+    """Eager, on images that other processes decode ahead."""
+
+    def __init__(self, teacher: Teacher, images: FolderTraining) -> None:
+        self.teacher, self.folder = teacher, images
+        self.students: Sequence[Student] = ()
+
+    def begin(
+        self, students: Sequence[Student], views: Views, shares: Iterable[Share] = ()
+    ) -> None:
+        self.students = students
+        self.batches = self.folder.batches(views, [share.part for share in shares])
+
+    def __call__(self, share: Share | slice) -> None:
+        self._learn(next(self.batches), as_share(share))
+
+
+def as_share(share: Share | slice) -> Share:
+    """A slice alone is all of its batch."""
+    return share if isinstance(share, Share) else Share(share, share.stop - share.start)
 
 
 class RecordedStep:
@@ -73,7 +125,7 @@ class RecordedStep:
         self, teacher: Teacher, images: TrainingImages, make_lane: Callable[[], Lane]
     ) -> None:
         self.teacher, self.images, self.make_lane = teacher, images, make_lane
-        self.position = torch.zeros((), dtype=torch.int64, device=images.padded.device)
+        self.position = torch.zeros((), dtype=torch.int64, device=images.device)
         self.views: Views | None = None
         self.feeder = make_lane()
         self.feeds: dict[tuple[int, int], Recording] = {}  # by batch size and place
@@ -83,7 +135,12 @@ class RecordedStep:
         self.students: Sequence[Student] = ()
         self.count = 0
 
-    def begin(self, students: Sequence[Student], views: Views) -> None:
+    def begin(
+        self,
+        students: Sequence[Student],
+        views: Views,
+        shares: Iterable[Share] = (),  # noqa: ARG002
+    ) -> None:
         """Views and students may differ from the last epoch's; their tensors keep their places."""
         if self.views is None:
             self.views = views.to(self.position.device)
@@ -99,8 +156,8 @@ class RecordedStep:
         for lane in self._all_lanes():
             lane.follow()
 
-    def __call__(self, part: slice) -> None:
-        size, place = part.stop - part.start, self.count % self.RING
+    def __call__(self, share: Share | slice) -> None:
+        size, place = as_share(share).size, self.count % self.RING
         self.count += 1
         feed = self._feed(size, place)
         lessons = [self._lesson(student, size, place) for student in self.students]
@@ -115,6 +172,13 @@ class RecordedStep:
         for lane in self._all_lanes():
             lane.lead()
         self.used = [[] for _ in range(self.RING)]
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self.end()
+        yield
+        for lane in self._all_lanes():
+            lane.follow()
 
     def _all_lanes(self) -> list[Lane]:
         return [self.feeder, *(self.lanes[student.key] for student in self.students)]

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from repro.errors import UserError
 from repro.losses import Loss
 from repro.losses.protocol import at_epoch, diagnostics, terms_of
 from repro.outputs import Batch, Outputs
 from repro.spec import Run, key
 from repro.train.adapters import deployed
 from repro.train.evaluate import autocast, predict, scores
+from repro.train.ranks import ALONE, Ranks, Share
 from repro.train.schedule import learning_rate
 
 Evaluation = Callable[[], Iterable[tuple[Tensor, Tensor]]]
@@ -45,12 +49,14 @@ class Student:
         self.sums: dict[str, Tensor] = {}
         self.test_logits: Tensor | None = None
         self.dropped = False  # another process trains it now
+        self.ranks = ALONE
+        self.lesson: Callable[[Batch, Outputs], Any] = self.answer
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Set the epoch's learning rate and loss (warm-ups)."""
+    def begin_epoch(self, epoch: int, *, afresh: bool = True) -> None:
+        """Set the epoch's learning rate and loss (warm-ups). Not ``afresh``: go on within it."""
         self.rate.fill_(learning_rate(self.run.optim, epoch))
         self.loss = at_epoch(self.run.loss, epoch)
-        for total in self.sums.values():
+        for total in self.sums.values() if afresh else ():
             total.zero_()
         for module in self.modules:
             module.train()
@@ -59,34 +65,71 @@ class Student:
     def modules(self) -> list[nn.Module]:
         return [self.model] if self.adapter is None else [self.model, self.adapter]
 
-    def learn(self, batch: Batch, teacher: Outputs) -> None:
+    def distribute(self, ranks: Ranks) -> None:
+        """Train with other processes from here on, from what rank 0 holds: gradients are averaged.
+
+        Raises UserError for a loss that keeps a memory of all images: each process has its own.
+        """
+        if ranks.size == 1:
+            return
+        parts = () if self.adapter is None else self.adapter.modules()
+        if any(hasattr(part, "memory") for part in parts):
+            raise UserError(
+                f"{self.run.method} keeps a memory of all images: train it without torchrun"
+            )
+        self.ranks = ranks
+        # an adapter may leave parameters without a gradient, such as a classifier it replaces
+        self.lesson = DistributedDataParallel(
+            Lesson(self),
+            broadcast_buffers=False,
+            find_unused_parameters=self.adapter is not None,
+        )
+        ranks.like_rank_0(self._momenta())
+
+    def learn(self, batch: Batch, teacher: Outputs, share: Share | None = None) -> None:
         """One step of gradient descent on the sum of the loss's terms.
 
-        It can be recorded and replayed: nothing waits for the device, and what lasts longer than
-        the step is changed in place.
+        ``share``: what the batch is of that which all ranks see. A step can be recorded and
+        replayed: nothing waits for the device, and what lasts longer than it is changed in place.
         """
+        total: Tensor = self.lesson(batch, teacher)
+        if share and share.scale != 1:
+            total = total * share.scale
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimizer.step()
+        outputs, terms = self.found
+        del self.found
+        self._add(outputs, teacher, batch, terms, share)
+
+    def answer(self, batch: Batch, teacher: Outputs) -> Tensor:
+        """The sum of the loss's terms; ``found``: the outputs and the terms that it is of."""
         with autocast(batch.images.device, self.run.precision):
             outputs: Outputs = self.network(batch.images)
             if batch.second is not None:
                 outputs = replace(outputs, second=self.network(batch.second))
         terms = terms_of(self.loss, outputs, teacher, batch, self.adapter)
         total = torch.stack(tuple(terms.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        self.optimizer.step()
-        self._add(outputs, teacher, batch, terms | {"loss": total})
+        self.found = outputs, terms | {"loss": total}
+        return total
 
     @torch.no_grad()
     def _add(
-        self, outputs: Outputs, teacher: Outputs, batch: Batch, terms: dict[str, Tensor]
+        self,
+        outputs: Outputs,
+        teacher: Outputs,
+        batch: Batch,
+        terms: dict[str, Tensor],
+        share: Share | None = None,
     ) -> None:
         size = len(batch.labels)
+        images = share.images if share else size  # that the batch counts for
         hits = (outputs.logits.argmax(dim=1) == batch.labels).float().mean() * 100
         values = {f"train/{name}": term.detach() for name, term in terms.items()}
         values["train/top1"] = hits
         values |= diagnostics(self.loss, outputs, teacher, batch)
         for name, value in values.items():  # histograms count images, means weigh by the batch
-            weight = 1 if value.dim() else size
+            weight = images / size if value.dim() else images
             if name not in self.sums:
                 self.sums[name] = torch.zeros_like(value)
             self.sums[name].add_(value, alpha=weight)
@@ -101,7 +144,9 @@ class Student:
         """
         if epoch == self.run.stream.epochs - 1:
             round_to_half(self.network)
-        values = {n: s.clone() if s.dim() else s / num_images for n, s in self.sums.items()}
+        sums = {name: total.clone() for name, total in self.sums.items()}
+        self.ranks.summed(sums)
+        values = {n: s if s.dim() else s / num_images for n, s in sums.items()}
         values |= self.evaluate(evaluation, tick)
         flat = torch.cat([value.float().reshape(-1) for value in values.values()]).tolist()
         metrics: dict[str, float | list[float]] = {}
@@ -111,9 +156,16 @@ class Student:
         return metrics | {"lr": learning_rate(self.run.optim, epoch)}
 
     def evaluate(self, evaluation: Evaluation, tick: Callable[[], None]) -> dict[str, Tensor]:
-        """Test scores as 0-d tensors; the logits are kept in ``test_logits`` [N, K]."""
-        self.test_logits, labels = predict(self.network, evaluation(), self.run.precision, tick)
-        return scores(self.test_logits, labels)
+        """Test scores as 0-d tensors; the logits are kept in ``test_logits`` [N, K].
+
+        Each of several ranks evaluates its share with the statistics of rank 0, which are kept.
+        """
+        if self.ranks.size > 1:  # shares differ in batches: nobody is asked within them
+            self.ranks.like_rank_0(dict(self.network.named_buffers()))
+            tick = nothing
+        logits, labels = predict(self.network, evaluation(), self.run.precision, tick)
+        self.test_logits, labels = map(self.ranks.gathered, (logits, labels))
+        return scores(self.test_logits, labels, top5=self.run.stream.dataset == "imagenet")
 
     def tensors(self) -> list[Tensor]:
         """All that a step changes."""
@@ -128,6 +180,12 @@ class Student:
             state |= {f"adapter.{n}": tensor for n, tensor in self.adapter.state_dict().items()}
         return state | {f"momentum.{name}": tensor for name, tensor in self._momenta().items()}
 
+    def state_within(self) -> dict[str, Tensor]:
+        """As ``state``, with the sums of the epoch so far, over all ranks."""
+        sums = {name: total.clone() for name, total in self.sums.items()}
+        self.ranks.summed(sums)
+        return self.state() | {f"sum.{name}": total for name, total in sums.items()}
+
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``state``. Raises RuntimeError where names or shapes do not fit."""
         for module, prefix in zip(self.modules, ("model.", "adapter."), strict=False):
@@ -137,10 +195,25 @@ class Student:
             raise RuntimeError("momentum and parameters differ in their names")
         for name, momentum in mine.items():
             momentum.copy_(saved[name])
+        self.sums = {n: t.to(self.rate.device) for n, t in _below("sum.", state).items()}
 
     def _momenta(self) -> dict[str, Tensor]:
         states = self.optimizer.state
         return {name: states[p]["momentum_buffer"] for name, p in self.parameters.items()}
+
+
+class Lesson(nn.Module):
+    """A student's answer to a batch as a module: what DistributedDataParallel takes."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.network, self.adapter, self.answer = student.network, student.adapter, student.answer
+
+    def forward(self, batch: Batch, teacher: Outputs) -> Tensor:
+        return self.answer(batch, teacher)
+
+
+def nothing() -> None: ...
 
 
 def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:

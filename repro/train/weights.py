@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from repro import models
-from repro.data.sizes import NUM_CLASSES
+from repro.data.sizes import classes_of
 from repro.errors import UserError
 from repro.files import write_atomically
 from repro.spec import Run, seed
@@ -18,7 +18,7 @@ from repro.train.adapters import deployed, stored_adapter
 
 def initial(run: Run, device: torch.device) -> nn.Module:
     """The run's network with its first weights: of (network, classes, trial) alone."""
-    classes = NUM_CLASSES[run.stream.dataset]
+    classes = classes_of(run.stream)
     start = seed("weights", run.network, classes, run.trial)
     model = models.build(run.network, num_classes=classes, seed=start)
     return channels_last(model.to(device))

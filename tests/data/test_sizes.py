@@ -26,7 +26,7 @@ def test_every_dataset_has_every_size() -> None:
     assert sizes.SIDE.keys() == sizes.NUM_CLASSES.keys() == sizes.NUM_IMAGES.keys()
 
 
-@pytest.mark.parametrize("dataset", sizes.SIDE)
+@pytest.mark.parametrize("dataset", ["cifar100", "digits"])  # those with a second view
 def test_sides_are_powers_of_two(dataset: str) -> None:
     """What ReviewKD's pyramid of means takes for granted."""
     side = sizes.SIDE[dataset]

@@ -85,10 +85,10 @@ def test_without_memory_for_a_cohort_it_is_halved_to_the_same_results(
 ) -> None:
     begin = EagerStep.begin
 
-    def too_many(step: EagerStep, students: Sequence[Any], views: Any) -> None:
+    def too_many(step: EagerStep, students: Sequence[Any], *rest: Any) -> None:
         if len(students) > 1:
             raise error
-        begin(step, students, views)
+        begin(step, students, *rest)
 
     monkeypatch.setattr(EagerStep, "begin", too_many)
     progress = tiny.Progress()

@@ -7,7 +7,7 @@ from torch import Tensor
 from repro.data.batches import batches
 from repro.outputs import Batch, Outputs
 from repro.spec import Optim, Run, key
-from repro.train.cohort import EpochReport, Metrics, train_cohort
+from repro.train.cohort import EpochReport, Metrics, Within, train_cohort
 from repro.train.student import Student
 from tests import tiny
 
@@ -130,7 +130,11 @@ def test_tick_runs_before_every_step_and_every_evaluated_batch() -> None:
 
     students = [tiny.student(RUNS["ce"]), tiny.student(RUNS["kd"])]
     training = train_cohort(
-        students, tiny.step(teacher), tiny.cohort_data(), 1, tick=lambda: events.append("tick")
+        students,
+        tiny.step(teacher),
+        tiny.cohort_data(),
+        1,
+        within=Within(tick=lambda: events.append("tick")),
     )
     next(training)
     assert events == ["tick", "step 32", "tick", "step 32", "tick", "step 6", "tick", "tick"]
@@ -141,7 +145,7 @@ def test_a_stop_reports_whole_epochs_only(at: int) -> None:
     """Four ticks an epoch: three steps and one evaluated batch."""
     ticks = tiny.Ticks(at, TimeoutError("enough"))
     training = train_cohort(
-        [tiny.student(RUNS["ce"])], tiny.step(), tiny.cohort_data(), 1, tick=ticks
+        [tiny.student(RUNS["ce"])], tiny.step(), tiny.cohort_data(), 1, within=Within(tick=ticks)
     )
     whole = (at - 1) // 4
     assert [next(training).epoch for _ in range(whole)] == list(range(whole))

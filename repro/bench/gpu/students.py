@@ -12,7 +12,7 @@ from repro.bench.gpu.lab import Lab
 from repro.data.augment import num_views, pad
 from repro.data.batches import TrainingImages, Views, epoch_views, take
 from repro.data.cifar100 import MEAN, STD
-from repro.data.sizes import SIDE
+from repro.data.sizes import side_of
 from repro.losses import CE, KD, Loss
 from repro.outputs import Batch, Outputs
 from repro.profiles import PROFILES
@@ -34,7 +34,7 @@ def synthetic_images(lab: Lab) -> TrainingImages:
     """Random pixels and labels in the shape of CIFAR-100, padded, on the device."""
     device, count = lab.device.device, lab.sizes.images
     generator = torch.Generator(device).manual_seed(SEED)
-    side = SIDE[PROFILE.stream.dataset]
+    side = side_of(PROFILE.stream)
     shape = (count, side, side, 3)
     pixels = torch.randint(256, shape, generator=generator, device=device, dtype=torch.uint8)
     labels = torch.randint(CLASSES, (count,), generator=generator, device=device)

@@ -16,6 +16,7 @@ from repro.losses import Loss
 from repro.outputs import Batch, Outputs
 from repro.spec import Precision
 from repro.train.evaluate import autocast
+from repro.train.ranks import Share
 from repro.train.student import Student
 
 Objective = Callable[[nn.Module, Batch, Outputs], tuple[dict[str, Tensor], Tensor]]
@@ -86,7 +87,7 @@ class Compiled(Student):
         self.rate.copy_(plain.rate)
         self.objective = objective
 
-    def learn(self, batch: Batch, teacher: Outputs) -> None:
+    def learn(self, batch: Batch, teacher: Outputs, share: Share | None = None) -> None:  # noqa: ARG002
         terms, logits = self.objective(self.model, batch, teacher)
         total = torch.stack(tuple(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)

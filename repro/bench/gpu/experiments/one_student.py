@@ -22,6 +22,7 @@ from repro.bench.gpu.students import (
 from repro.losses import KD
 from repro.outputs import Batch, Outputs
 from repro.spec import Precision
+from repro.train.ranks import Share
 from repro.train.step import EagerStep
 from repro.train.student import Student
 from repro.train.weights import initial
@@ -53,14 +54,14 @@ def measure(lab: Lab) -> None:
 class Contiguous(Student):
     """As ``Student`` in the contiguous layout; its copy of the images is one node more."""
 
-    def learn(self, batch: Batch, teacher: Outputs) -> None:
+    def learn(self, batch: Batch, teacher: Outputs, share: Share | None = None) -> None:  # noqa: ARG002
         super().learn(replace(batch, images=batch.images.contiguous()), teacher)
 
 
 class Half(Student):
     """As ``Student`` under float16 autocast with a static loss scale, undone by the update."""
 
-    def learn(self, batch: Batch, teacher: Outputs) -> None:
+    def learn(self, batch: Batch, teacher: Outputs, share: Share | None = None) -> None:  # noqa: ARG002
         with torch.autocast(batch.images.device.type, torch.float16):
             outputs: Outputs = self.model(batch.images)
         terms = self.loss(outputs, teacher, batch)
