@@ -14,13 +14,13 @@ class Choice:
     """What the command line narrows or changes; empty means the grid's own.
 
     ``methods`` ("all",) is every method that the grid knows. ``imported``: teachers that stand in
-    the place of the grid's own of the same networks.
+    the place of the grid's own of the same networks. ``precision``: None for the profile's.
     """
 
     trials: int | None = None
     pairs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
-    precision: Precision = "fp32"
+    precision: Precision | None = None
     split: Split = "full"
     imported: tuple[Run, ...] = ()
 

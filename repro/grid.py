@@ -40,6 +40,8 @@ PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "stronger-teacher": paper.STRONGER_TEACHERS,
     "ablation": (paper.ABLATION_PAIR,),
     "plug-in": paper.PLUG_IN_PAIRS.value,
+    "imagenet": paper.IMAGENET,
+    "imagenet-stronger": paper.IMAGENET_STRONGER,
 }
 PLUGGED_IN = ("cmkd", "dist")  # what is added to a method: CMKD, and DIST in its place as control
 
@@ -124,6 +126,16 @@ def cifar(profile: Profile, choice: Choice) -> list[Run]:
     return runs
 
 
+def imagenet(profile: Profile, choice: Choice) -> list[Run]:
+    """ImageNet, or a folder of images: two pairs, each of one architecture family or of two."""
+    return _methods_on_pairs("imagenet", profile, choice)
+
+
+def imagenet_stronger(profile: Profile, choice: Choice) -> list[Run]:
+    """Two students under ever stronger teachers on ImageNet: claim C1."""
+    return _methods_on_pairs("imagenet-stronger", profile, choice)
+
+
 GRIDS: dict[str, Callable[[Profile, Choice], list[Run]]] = {
     "demo": demo,
     "cifar": cifar,
@@ -132,6 +144,8 @@ GRIDS: dict[str, Callable[[Profile, Choice], list[Run]]] = {
     "stronger-teacher": stronger_teacher,
     "ablation": ablation,
     "plug-in": plug_in,
+    "imagenet": imagenet,
+    "imagenet-stronger": imagenet_stronger,
 }
 
 
@@ -158,7 +172,17 @@ def pairs_of(grid: str, profile: Profile, chosen: Sequence[str] = ()) -> tuple[P
 def _methods_on_pairs(grid: str, profile: Profile, choice: Choice) -> list[Run]:
     pairs = pairs_of(grid, profile, choice.pairs)
     methods = METHODS if choice.methods == ALL else choice.methods or DEFAULT_METHODS
+    if profile.stream.dataset == "imagenet":
+        methods = _of_folders(methods, chosen=choice.methods != ALL)
     return [run for pair in pairs for run in _cells(pair, methods, profile, choice)]
+
+
+def _of_folders(methods: Sequence[str], *, chosen: bool) -> tuple[str, ...]:
+    """Without those that show every image twice. Raises UserError where one was ``chosen``."""
+    twice = [m for m in methods if "/" not in m and second_view(named(m))]
+    if twice and chosen:
+        raise UserError(f"{twice[0]} shows every image twice: folders of images have one view")
+    return tuple(method for method in methods if method not in twice)
 
 
 def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice) -> list[Run]:
@@ -173,7 +197,7 @@ def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice)
             loss=loss,
             stream=stream,
             optim=optim,
-            precision=choice.precision,
+            precision=choice.precision or profile.precision,
             **fields,
         )
 
@@ -217,19 +241,18 @@ def _for_pair(loss: Loss, pair: Pair, profile: Profile) -> Loss:
         return replace(loss, loss=_changed(inner, pair_weights(method_name(loss), pair)))
     if isinstance(loss, CMKD):
         return cmkd_reading()
-    return scaled_warmups(
-        _changed(loss, pair_weights(method_name(loss), pair)), profile.stream.epochs
-    )
+    return scaled_warmups(_changed(loss, pair_weights(method_name(loss), pair)), profile)
 
 
 def _changed(loss: Any, weights: Mapping[str, Fact | Unknown]) -> Loss:
     return replace(loss, **{name: weight.value for name, weight in weights.items()})
 
 
-def scaled_warmups(loss: Any, epochs: int) -> Loss:
+def scaled_warmups(loss: Any, profile: Profile) -> Loss:
     """With the fields ``*_epochs`` at the same fraction of the training; 0 stays 0."""
+    epochs, of = profile.stream.epochs, profile.recipe.epochs
     given = {f.name: getattr(loss, f.name) for f in fields(loss) if f.name.endswith("_epochs")}
-    return replace(loss, **{name: scaled(n, epochs) for name, n in given.items() if n})
+    return replace(loss, **{name: scaled(n, epochs, of=of) for name, n in given.items() if n})
 
 
 def cmkd_reading() -> CMKD:

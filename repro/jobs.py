@@ -24,7 +24,7 @@ from repro.records import Record, State, Status, now_ms
 from repro.resume import ResumePoint, resume_point
 from repro.runtime import Runtime, Stopped
 from repro.spec import Run, key
-from repro.teachers import outputs_word, probe, teacher_for
+from repro.teachers import outputs_word, probe, processes_word, teacher_for
 from repro.train import checkpoint
 from repro.train.adapters import initial_adapter
 from repro.train.cohort import EpochReport, Within, train_cohort
@@ -98,7 +98,7 @@ class CohortJob:
         for run in cohort.runs:
             adapter = initial_adapter(run, outputs, data.training.labels, runtime.device)
             self.students[key(run)] = self._open(run, adapter)
-        runtime.ranks.said(cohort)  # those who follow wait for it
+        self._announce()
         for student in self.students.values():
             student.distribute(runtime.ranks)
         images, macs = len(data.training.labels), macs_on(cohort.runs[0].stream)
@@ -130,6 +130,10 @@ class CohortJob:
         self.runtime.tick()
         faults.point("step")
 
+    def _announce(self) -> None:
+        """The processes that follow wait for it."""
+        self.runtime.ranks.said(self.cohort)
+
     def _before_epoch(self, seconds: float) -> None:
         self.runtime.ranks.agreed(self.runtime.before_epoch, seconds)
 
@@ -156,6 +160,8 @@ class CohortJob:
         try:
             yield
         except LeaseLost as error:
+            if self.runtime.ranks.size > 1:  # the others are in the middle of it
+                raise
             if student.key not in self.lost:
                 self.runtime.progress.line(f"{student.run.pair} {student.run.method}: {error}")
             self.lost.add(student.key)
@@ -172,6 +178,7 @@ class CohortJob:
         environment = describe(self.runtime.device) | {
             "training_images": self.images,
             "teacher_outputs": outputs_word(run, self.cohort, self.source, self.runtime),
+            **processes_word(run, self.cohort, self.runtime),
         }
         record.write_json("environment.json", environment)
         student = Student(run, initial(run, self.runtime.device), adapter)

@@ -77,6 +77,7 @@ def report_path(results: GridResults) -> Path:
 
 
 def of_one_profile(found: Sequence[GridResults]) -> tuple[GridResults, ...]:
-    """Those of the largest profile."""
+    """Those of the largest profile, and of the first of its datasets."""
     name = min((results.profile.name for results in found), key=SIZES.index)
-    return tuple(results for results in found if results.profile.name == name)
+    left = [results for results in found if results.profile.name == name]
+    return tuple(r for r in left if r.dataset_name == left[0].dataset_name)

@@ -59,12 +59,19 @@ class Request:
     max_seconds: float | None = None
     teacher: TeacherChoice = "auto"
     engine: Engine = "auto"
+    workers: int | None = None  # that decode images; None: what suits the device
+    checkpoint_seconds: float | None = None
     placement: Placement = field(default_factory=Placement)
 
     def __post_init__(self) -> None:
+        if self.source is None:
+            object.__setattr__(self, "source", given_source(self.grid))
+        if self.workers is not None and self.workers < 0:
+            raise UserError(f"--workers must be at least 0, not {self.workers}")
         if self.source and not self.source.exists():
             raise UserError(
-                f"{self.source} does not exist: --data and REPRO_CIFAR100 name an .npz or a folder"
+                f"{self.source} does not exist: --data, REPRO_CIFAR100 and REPRO_IMAGENET name an "
+                ".npz or a folder"
             )
         if self.max_cohort is not None and self.max_cohort < 1:
             raise UserError(f"--max-cohort must be at least 1, not {self.max_cohort}")
@@ -78,6 +85,7 @@ class Request:
         if self.engine == "graph" and devices[0].type != "cuda":
             raise UserError("--engine graph needs CUDA; use --engine eager or auto")
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
+        profile = on_folder(profile, self.data_dir)
         return profile, expand(self.grid, profile, self.choice), devices
 
 
@@ -92,17 +100,23 @@ def request_of(
     **given: Any,
 ) -> Request:
     """A Request from the command line's words. Raises UserError on a wrong one."""
-    if precision not in get_args(Precision):
-        raise choose("precision", precision, get_args(Precision))
+    if precision not in ("auto", *get_args(Precision)):
+        raise choose("precision", precision, ("auto", *get_args(Precision)))
     choice = Choice(
         trials=trials,
         pairs=pairs,
         methods=methods,
-        precision=cast(Precision, precision),
+        precision=None if precision == "auto" else cast(Precision, precision),
         split="tune" if held_out else "full",
     )
     placement = Placement(backend=cast(Backend, backend))
     return Request(choice=choice, placement=placement, **given)
+
+
+def given_source(grid: str) -> Path | None:
+    """Where the environment says that the grid's images are."""
+    name = "REPRO_IMAGENET" if grid in IMAGENET_GRIDS else "REPRO_CIFAR100"
+    return Path(path) if (path := os.environ.get(name)) else None
 
 
 def find_device(name: str) -> torch.device:
@@ -120,9 +134,11 @@ def find_devices(name: str) -> tuple[torch.device, ...]:
     if name == "cpu" or (name == "auto" and not there):
         return (torch.device("cpu"),)
     if name in ("auto", "cuda") and there:
-        return there
+        return there[local_rank() : local_rank() + 1] if under_torchrun() else there
     if name == "cuda":
         raise UserError("no CUDA device is available; use --device cpu or auto")
+    if under_torchrun():
+        raise UserError("under torchrun each process takes its own device: leave out --device")
     known = {str(device): device for device in there}
     words = name.split(",")
     unknown = [word for word in words if word not in known]
@@ -145,7 +161,26 @@ def waves_of(
 
 
 def run(request: Request, console: Console) -> int:
-    """Train what is left of a grid. Returns the exit code: 0, or 1 where runs failed."""
+    """Train what is left of a grid. Returns the exit code: 0, or 1 where runs failed.
+
+    Under torchrun every process calls this; rank 0 writes and tells.
+    """
+    ranks = joined(find_device(request.device))
+    if ranks.rank:
+        follow(runtime_of(request, RecordsOnly(), Silent(), ranks))
+        return 0
+    try:
+        code = _run(request, console, ranks)
+    except (UserError, Stopped):
+        ranks.said(None)
+        raise
+    ranks.said(None)  # nothing is left to follow
+    return code
+
+
+def _run(request: Request, console: Console, ranks: Ranks) -> int:
+    if request.grid in IMAGENET_GRIDS:
+        console.print(folder_words(request), highlight=False, markup=False)
     profile, runs, devices = request.resolve()
     records = Records(request.runs_dir)
     size = request.max_cohort or cohort_size(runs, devices[0])
@@ -156,20 +191,42 @@ def run(request: Request, console: Console) -> int:
     broken = False
     if waves:
         prepare(devices[0])
+        console.print(time_words(waves, request, records, devices, ranks.size), highlight=False)
         with limits.signals():
-            broken = _train(request, profile, waves, devices, limits, console)
+            broken = _train(request, profile, waves, limits, console, ranks)
     return 1 if _report_failures(runs, records, console) or broken else 0
+
+
+def runtime_of(
+    request: Request, tracker: Tracker, progress: Progress, ranks: Ranks, **more: Any
+) -> Runtime:
+    """What the request says of where and how cohorts run."""
+    return Runtime(
+        runs_dir=request.runs_dir,
+        data_dir=request.data_dir,
+        device=find_device(request.device),
+        tracker=tracker,
+        progress=progress,
+        tags=more.pop("tags", {}),
+        engine=request.engine,
+        teacher=request.teacher if ranks.size == 1 else "live",
+        workers=request.workers,
+        checkpoint_seconds=request.checkpoint_seconds,
+        ranks=ranks,
+        **more,
+    )
 
 
 def _train(
     request: Request,
     profile: Profile,
     waves: tuple[Wave, ...],
-    devices: tuple[torch.device, ...],
     limits: Limits,
     console: Console,
+    ranks: Ranks,
 ) -> bool:
     """Train the waves; True where a cohort ended by an error."""
+    devices = find_devices(request.device)
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
     make_directory(make_directory(request.runs_dir) / "records")
@@ -177,20 +234,17 @@ def _train(
     with ExitStack() as stack:
         stack.callback(leases.release_all)  # also what MLflow still hangs in
         progress = stack.enter_context(bars)
-        runtime = Runtime(
-            runs_dir=request.runs_dir,
-            data_dir=request.data_dir,
-            device=devices[0],
-            tracker=stack.enter_context(tracker_of(request.runs_dir, progress.line, leases)),
-            progress=progress,
+        runtime = runtime_of(
+            request,
+            stack.enter_context(tracker_of(request.runs_dir, progress.line, leases)),
+            progress,
+            ranks,
             tags={"profile": profile.name, "grid": request.grid},
             tick=limits.tick,
             before_epoch=limits.before_epoch,
             deadline=limits.deadline,
             datasets=datasets,
-            engine=request.engine,
             speed=machine_speed(Records(request.runs_dir), devices[0]),
-            teacher=request.teacher,
             leases=leases,
         )
         close_stale(runtime)
@@ -218,6 +272,8 @@ def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Data
     """What the cohorts need. CIFAR-100 comes from ``request.source``, else from ``data/``, else
     from torchvision's download."""
     names = {run.stream.dataset for cohort in cohorts for run in cohort.runs}
+    if "imagenet" in names:
+        return {"imagenet": imagenet.load(request.data_dir)}
     if request.source and "cifar100" in names:
         import_path(request.source, request.data_dir)
     elif "cifar100" in names and not (request.data_dir / FILE).exists():

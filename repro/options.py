@@ -61,7 +61,9 @@ CHOICE = (
     click.option("--trials", type=int, help="Trials a method (paper and demo 5, quick 2)."),
     click.option("--pairs", callback=words, help="teacher:student,... instead of all."),
     click.option("--methods", callback=words, help="ce,kd,... or all."),
-    click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16."),
+    click.option(
+        "--precision", default="auto", show_default=True, help="fp32, bf16 or auto (the profile's)."
+    ),
     click.option("--held-out", is_flag=True, help="For tuning: evaluate on a tenth of train."),
     IMPORTED,
     RUNS_DIR,

@@ -17,11 +17,12 @@ from repro import manifest
 from repro.analysis.evidence import ACCURACY
 from repro.environment import ROOT, keep_freed_memory
 from repro.errors import UserError, choose
+from repro.folders import on_folder
 from repro.grid import GRIDS, expand
 from repro.imported import imported_teachers
 from repro.intake import take_in
 from repro.leases import Leases
-from repro.profiles import PROFILES, profile_named
+from repro.profiles import IMAGENET_GRIDS, PROFILES, profile_named, profiles_of
 from repro.publish import publish, publish_files, register
 from repro.records import Records
 from repro.results import GridResults, grid_results
@@ -160,9 +161,15 @@ def largest(
     grid: str, profile: str, runs_dir: Path, results: pd.DataFrame, imported: tuple[Run, ...] = ()
 ) -> GridResults | None:
     """The grid under the named profile; under auto, the largest with a finished student."""
-    named = [profile_named(profile, grid, cuda=False).name]
-    for name in SIZES if profile == "auto" and grid != "demo" else named:
-        found = grid_results(grid, PROFILES[name], runs_dir, ROOT / "data", results, imported)
+    named = (
+        [profile_named(profile, grid, cuda=False).name] if grid not in IMAGENET_GRIDS else [profile]
+    )
+    known = profiles_of(grid)
+    for name in SIZES if profile == "auto" else named:
+        if name not in known:
+            continue
+        size = on_folder(known[name], ROOT / "data")
+        found = grid_results(grid, size, runs_dir, ROOT / "data", results, imported)
         if found.pairs:
             return found
     return None

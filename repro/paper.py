@@ -103,6 +103,32 @@ MILESTONES = Fact((150, 180, 210), f"{REPDISTILLER} train_student.py")
 DECAY = Fact(0.1, f"{REPDISTILLER} train_student.py")
 TRIALS = Unknown(5, "the CRD benchmark's same-architecture tables average 5 runs", "--trials")
 
+# ImageNet: the two pairs of every table (such as LSKD, arXiv 2403.01427, table 3), and two students
+# under ever stronger teachers (as in DIST, arXiv 2205.10536).
+IMAGENET: tuple[Pair, ...] = (("resnet34", "resnet18"), ("resnet50", "MobileNetV1"))
+IMAGENET_STRONGER: tuple[Pair, ...] = (
+    *((t, "resnet18") for t in ("resnet34", "resnet50", "resnet101", "resnet152")),
+    *((t, "resnet34") for t in ("resnet50", "resnet101", "resnet152")),
+)
+TORCHDISTILL = "torchdistill configs/official/ilsvrc2012, sample/ilsvrc2012"
+IMAGENET_EPOCHS = Fact(100, TORCHDISTILL)
+IMAGENET_BATCH_SIZE = Fact(256, TORCHDISTILL)
+IMAGENET_LEARNING_RATE = Fact(0.1, TORCHDISTILL)
+IMAGENET_WEIGHT_DECAY = Fact(1e-4, TORCHDISTILL)
+IMAGENET_MILESTONES = Fact((30, 60, 90), TORCHDISTILL)
+IMAGENET_TRIALS = Unknown(1, "tables of ImageNet report one run; claims need three", "--trials")
+# torchvision's first weights, which published teachers are: top-1 in percent as torchvision says.
+TORCHVISION_TOP1: dict[str, Fact] = {
+    name: Fact(top1, "torchvision.models, IMAGENET1K_V1")
+    for name, top1 in {
+        "resnet18": 69.758,
+        "resnet34": 73.314,
+        "resnet50": 76.130,
+        "resnet101": 77.374,
+        "resnet152": 78.312,
+    }.items()
+}
+
 # CMKD's loss: field of ``repro.losses.CMKD`` -> our reading. Grid ``ablation`` varies each.
 CMKD: dict[str, Unknown] = {
     "standardize": Unknown(

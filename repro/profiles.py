@@ -7,12 +7,45 @@ from dataclasses import dataclass, field, replace
 from repro import paper
 from repro.errors import choose
 from repro.paper import Pair
-from repro.spec import Optim, Stream, tail_epochs
+from repro.spec import Optim, Precision, Stream, tail_epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a benchmark trains in full; profiles scale milestones to their epochs.
+
+    ``light``: networks with a learning rate of their own, ``light_lr``.
+    """
+
+    epochs: int
+    lr: float
+    weight_decay: float
+    milestones: tuple[int, ...]
+    light: tuple[str, ...] = ()
+    light_lr: float = 0.0
+
+
+CIFAR = Recipe(
+    epochs=paper.EPOCHS.value,
+    lr=paper.LEARNING_RATE.value,
+    weight_decay=paper.WEIGHT_DECAY.value,
+    milestones=paper.MILESTONES.value,
+    light=paper.LIGHT_NETWORKS,
+    light_lr=paper.LIGHT_LEARNING_RATE.value,
+)
+IMAGENET = Recipe(
+    epochs=paper.IMAGENET_EPOCHS.value,
+    lr=paper.IMAGENET_LEARNING_RATE.value,
+    weight_decay=paper.IMAGENET_WEIGHT_DECAY.value,
+    milestones=paper.IMAGENET_MILESTONES.value,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """``pairs``: a grid's pairs under this profile, where they are not the paper's.
+    """``recipe``: the benchmark's; ``precision``: unless another is asked for.
+
+    ``pairs``: a grid's pairs under this profile, where they are not the paper's.
 
     ``teacher_epochs``: where teachers train longer than students, 0 for as long: a short training
     makes a teacher from which there is little to learn.
@@ -25,6 +58,8 @@ class Profile:
 
     name: str
     stream: Stream
+    recipe: Recipe = CIFAR
+    precision: Precision = "fp32"
     teacher_epochs: int = 0
     trials: int
     pairs: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)
@@ -62,22 +97,20 @@ class Profile:
         return replace(self.stream, epochs=self.teacher_epochs or self.stream.epochs)
 
     def optim(self, network: str, stream: Stream | None = None) -> Optim:
-        """The paper's optimiser; milestones at the same fractions of the stream's epochs."""
-        epochs = (stream or self.stream).epochs
-        light = network in paper.LIGHT_NETWORKS
-        rate = paper.LIGHT_LEARNING_RATE if light else paper.LEARNING_RATE
+        """The recipe's optimiser; milestones at the same fractions of the stream's epochs."""
+        recipe, epochs = self.recipe, (stream or self.stream).epochs
         return Optim(
-            lr=rate.value,
+            lr=recipe.light_lr if network in recipe.light else recipe.lr,
             momentum=paper.MOMENTUM.value,
-            weight_decay=paper.WEIGHT_DECAY.value,
-            milestones=tuple(scaled(epoch, epochs) for epoch in paper.MILESTONES.value),
+            weight_decay=recipe.weight_decay,
+            milestones=tuple(scaled(e, epochs, of=recipe.epochs) for e in recipe.milestones),
             decay=paper.DECAY.value,
         )
 
 
-def scaled(epoch: int, epochs: int) -> int:
-    """An epoch of the paper's 240 at the same fraction of ``epochs``."""
-    return max(1, round(epoch * epochs / paper.EPOCHS.value))
+def scaled(epoch: int, epochs: int, *, of: int = paper.EPOCHS.value) -> int:
+    """An epoch of the recipe's (240 on CIFAR) at the same fraction of ``epochs``."""
+    return max(1, round(epoch * epochs / of))
 
 
 DEMO_PAIR: tuple[Pair, ...] = (("resnet14", "resnet8"),)
@@ -142,10 +175,68 @@ PROFILES: dict[str, Profile] = {
 }
 
 
+IMAGENET_GRIDS = ("imagenet", "imagenet-stronger")
+FOLDER = Stream(
+    dataset="imagenet",
+    augment="resized-crop-flip",
+    batch_size=paper.IMAGENET_BATCH_SIZE.value,
+    epochs=paper.IMAGENET_EPOCHS.value,
+)
+# Of grids on ImageNet, or on a folder of images in its place.
+IMAGENET_PROFILES: dict[str, Profile] = {
+    "paper": Profile(
+        name="paper",
+        stream=FOLDER,
+        recipe=IMAGENET,
+        precision="bf16",
+        trials=paper.IMAGENET_TRIALS.value,
+        triplets=100,
+        picture=200,
+        landscape_side=15,
+        landscape_images=1_000,
+        corruption_images=5_000,
+        attack_images=1_000,
+        embedding_images=500,
+    ),
+    "quick": Profile(
+        name="quick",
+        stream=replace(
+            FOLDER, side=64, train_per_class=20, test_per_class=10, batch_size=16, epochs=6
+        ),
+        recipe=replace(IMAGENET, lr=IMAGENET.lr / 8),  # batches of 16, not 256; short, so twice 1/16
+        teacher_epochs=12,
+        trials=2,
+        pairs={
+            "imagenet": (("resnet18", "MobileNetV1"),),
+            "imagenet-stronger": tuple((t, "MobileNetV1") for t in ("resnet18", "resnet34")),
+        },
+        triplets=5,
+        resolution=20,
+        picture=40,
+        landscape_side=7,
+        landscape_images=64,
+        corruption_images=40,
+        attack_images=20,
+        embedding_images=100,
+    ),
+}
+
+
+def profiles_of(grid: str) -> dict[str, Profile]:
+    """By name those under which a grid can run."""
+    if grid == "demo":
+        return {"demo": PROFILES["demo"]}
+    return IMAGENET_PROFILES if grid in IMAGENET_GRIDS else PROFILES
+
+
 def profile_named(name: str, grid: str, *, cuda: bool) -> Profile:
     """``auto`` is paper on a GPU and quick without; grid demo always runs profile demo."""
     if name not in (*PROFILES, "auto"):
         raise choose("profile", name, (*PROFILES, "auto"))
+    known = profiles_of(grid)
     if grid == "demo":
-        return PROFILES["demo"]
-    return PROFILES[name if name != "auto" else "paper" if cuda else "quick"]
+        return known["demo"]
+    name = name if name != "auto" else "paper" if cuda else "quick"
+    if name not in known:
+        raise choose(f"profile of grid {grid}", name, known)
+    return known[name]

@@ -182,6 +182,14 @@ class GridResults:
         return folder / "out" / ("recorded" if self.recorded else "") / self.grid
 
     @property
+    def profile_name(self) -> str:
+        return self.profile.name
+
+    @property
+    def dataset_name(self) -> str:
+        return self.profile.stream.dataset
+
+    @property
     def recorded(self) -> bool:
         """Whether these are recorded results: without images, and with few networks."""
         return filled.is_filled(self.runs_dir)

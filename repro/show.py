@@ -11,7 +11,7 @@ from rich.text import Text
 from repro.errors import UserError
 from repro.grid import Choice
 from repro.launch import Request
-from repro.profiles import PROFILES, Profile
+from repro.profiles import IMAGENET_PROFILES, PROFILES, Profile
 from repro.records import Record, Records
 from repro.sources import Row, rows, text
 from repro.spec import Run, key
@@ -94,7 +94,7 @@ def _sources(request: Request, profile: Profile, run: Run) -> dict[str, str]:
         **dict.fromkeys(("pair", "network", "teacher"), bool(choice.pairs)),
     }
     changed = {
-        "precision": choice.precision != "fp32",
+        "precision": choice.precision is not None,
         "stream.split": choice.split != "full",
         "teacher": run.teacher is not None and run.teacher in choice.imported,
     }
@@ -113,7 +113,9 @@ def of_record(request: Request) -> tuple[Run, Profile, dict[str, str]]:
     if request.choice != Choice() or request.profile != "auto":
         raise UserError("the key alone says which run it is: leave out every option but --runs-dir")
     record = record_of(request.grid, request.runs_dir)
-    profile = PROFILES.get(record.tags().get("profile", ""), PROFILES["paper"])
+    folder = record.run().stream.dataset == "imagenet"
+    known = IMAGENET_PROFILES if folder else PROFILES
+    profile = known.get(record.tags().get("profile", ""), known["paper"])
     asked = ("method", "pair", "network", "teacher", "trial")
     return record.run(), profile, dict.fromkeys(asked, AS_RECORDED)
 

@@ -30,6 +30,23 @@ RECIPE: dict[str, Fact] = {
     "optim.milestones": paper.MILESTONES,
     "optim.decay": paper.DECAY,
 }
+FOLDER = "torchvision references/classification, as every paper on ImageNet"
+IMAGENET: dict[str, Fact] = {
+    "precision": Fact("bf16", "the suite's: half the time; --precision fp32 is the literature's"),
+    "stream.dataset": Fact("imagenet", FOLDER),
+    "stream.split": Fact("full", FOLDER),
+    "stream.train_per_class": Fact(0, FOLDER),
+    "stream.test_per_class": Fact(0, FOLDER),
+    "stream.augment": Fact("resized-crop-flip", FOLDER),
+    "stream.side": Fact(0, FOLDER),
+    "stream.batch_size": paper.IMAGENET_BATCH_SIZE,
+    "stream.epochs": paper.IMAGENET_EPOCHS,
+    "optim.lr": paper.IMAGENET_LEARNING_RATE,
+    "optim.momentum": paper.MOMENTUM,
+    "optim.weight_decay": paper.IMAGENET_WEIGHT_DECAY,
+    "optim.milestones": paper.IMAGENET_MILESTONES,
+    "optim.decay": paper.DECAY,
+}
 OPEN: dict[str, dict[str, Unknown]] = {"cmkd": paper.CMKD}  # method -> field ("a_b" for a.b)
 COMPOSED = {
     Standardized.__name__: METHODS[f"kd{LS}"].citation,
@@ -94,7 +111,7 @@ def _walk(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _of_recipe(run: Run, profile: Profile) -> Iterator[Layer]:
     """The benchmark's recipe, then what the profile and the loss put in its place."""
-    recipe = dict(RECIPE)
+    recipe = dict(IMAGENET if run.stream.dataset == "imagenet" else RECIPE)
     if run.network in paper.LIGHT_NETWORKS:
         recipe["optim.lr"] = paper.LIGHT_LEARNING_RATE
     yield {name: (fact.value, fact.source) for name, fact in recipe.items()}
@@ -102,6 +119,9 @@ def _of_recipe(run: Run, profile: Profile) -> Iterator[Layer]:
     yield {"stream.second_view": (views, "what the loss reads")}
     stream = profile.stream if run.teacher else profile.teacher_stream()
     parts = {"stream": stream, "optim": profile.optim(run.network, stream)}
+    yield {
+        f"stream.{n}": (getattr(stream, n), "the folder of images") for n in ("classes", "images")
+    }
     small = {
         f"{p}.{name}": value for p, part in parts.items() for name, value in vars(part).items()
     }
@@ -163,7 +183,10 @@ def _defaults(name: str, method: str, loss: Loss, profile: Profile) -> Iterator[
     places = {n: source_of(method, s.partition(".")[0]) for n, s in short.items()}
     yield {n: (value, places[n]) for n, value in default.items()}
     yield {
-        n: (scaled(value, profile.stream.epochs), f"profile {profile.name}; {value}: {places[n]}")
+        n: (
+            scaled(value, profile.stream.epochs, of=profile.recipe.epochs),
+            f"profile {profile.name}; {value}: {places[n]}",
+        )
         for n, value in default.items()
         if n.endswith("_epochs")
     }

@@ -69,6 +69,19 @@ def outputs_word(run: Run, cohort: Cohort, source: str, runtime: Runtime) -> str
     return before if source in (before, "none") else "bank+live"
 
 
+def processes_word(run: Run, cohort: Cohort, runtime: Runtime) -> dict[str, str]:
+    """For the run's record, where several processes trained it: "2", or "2, then 1", since each of
+    their BatchNorms sees a share of the batch."""
+    now = str(runtime.ranks.size)
+    environment = runtime.records.of(key(run)).environment()
+    before = str(environment.get("processes", "1"))
+    begun = cohort.first_epoch or cohort.first_part
+    words = now if not begun or before.split()[-1] == now else f"{before}, then {now}"
+    if begun and before.split()[-1] == now:
+        words = before
+    return {"processes": words} if words != "1" else {}
+
+
 def bank_of(cohort: Cohort, runtime: Runtime, data: CohortData) -> Bank:
     """The bank that would serve the cohort; its views may or may not be there."""
     assert cohort.teacher is not None

@@ -10,7 +10,7 @@ from repro.paper_methods import METHODS
 STATES = {"RUNNING": "RUNNING", "FINISHED": "FINISHED", "FAILED": "FAILED", "STOPPED": "KILLED"}
 TAGS = ("key", "dataset", "profile", "grid", "pair", "teacher", "student", "method", "trial")
 FINAL = ("top1_last", "top1_best", "top1_last10")
-ENVIRONMENT = ("device", "torch", "teacher_outputs")
+ENVIRONMENT = ("device", "torch", "teacher_outputs", "processes")
 REASON_CHARACTERS = 5000  # MLflow's servers take no longer tags
 
 

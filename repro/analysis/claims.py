@@ -33,7 +33,8 @@ from repro.results import GridResults
 from repro.spec import tail_epochs
 
 OF_ACCURACY = ("C1", "C4", "C5", "C6")
-TEACHERS, ABLATION, PLUG_IN = ("stronger-teacher",), ("ablation",), ("plug-in",)
+TEACHERS = ("stronger-teacher", "imagenet-stronger")
+ABLATION, PLUG_IN = ("ablation",), ("plug-in",)
 LOGIT_METHODS = tuple(
     name for name, method in METHODS.items() if method.kind == "logits" and name != "cmkd"
 )
@@ -97,7 +98,7 @@ def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
     for pair, trials in evidence.top1(TEACHERS, metric, ("cmkd", "kd")).items():
         student = pair.partition(":")[2]
         columns[student] = {**columns.get(student, {}), pair: trials}
-    chosen = _deciding_student(evidence.planned(TEACHERS[0]))
+    chosen = _deciding_student(evidence.planned(_teachers(evidence)))
     own = _slope_part(chosen, columns.pop(chosen, {}), top1)
     return judged(
         "C1",
@@ -110,6 +111,10 @@ def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
         "more (5 for new ones)",
         alone=tuple(_slope_part(student, pairs, top1) for student, pairs in columns.items()),
     )
+
+
+def _teachers(evidence: Evidence) -> str:
+    return TEACHERS[1] if evidence.profile.stream.dataset == "imagenet" else TEACHERS[0]
 
 
 def _deciding_student(planned: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from repro.profiles import Profile
 from repro.results import GridResults
 from repro.spec import Run, key
 
-ACCURACY = ("demo", "cifar-same", "cifar-different")  # the grids of most claims
+ACCURACY = ("demo", "cifar-same", "cifar-different", "imagenet")  # the grids of most claims
 Measure = Callable[[GridResults, Sequence[Run]], pd.DataFrame]  # one of repro.analysis.measured
 
 
@@ -27,9 +27,10 @@ class Evidence:
     leaves_out_diverged: bool = False
 
     def __post_init__(self) -> None:
-        profiles = {results.profile.name for results in self.grids}
-        if len(profiles) != 1:
-            raise UserError(f"claims need grids of one profile, not {sorted(profiles)}")
+        for of in ("profile", "dataset"):
+            found = {getattr(results, of + "_name") for results in self.grids}
+            if len(found) != 1:
+                raise UserError(f"claims need grids of one {of}, not {sorted(found)}")
 
     @property
     def profile(self) -> Profile:

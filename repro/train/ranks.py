@@ -78,15 +78,15 @@ class Ranks:
             raise reason or Ended("rank 0 has stopped")
 
     def like_rank_0(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy rank 0's values, in place."""
+        """Copy rank 0's values, in place and in the order of names."""
         if self.size > 1:
-            for tensor in tensors.values():
+            for _, tensor in sorted(tensors.items()):
                 dist.broadcast(tensor.detach(), src=0)
 
     def summed(self, tensors: Mapping[str, Tensor]) -> None:
         """Over all ranks, in place."""
         if self.size > 1:
-            for tensor in tensors.values():
+            for _, tensor in sorted(tensors.items()):
                 dist.all_reduce(tensor)
 
     def gathered(self, mine: Tensor) -> Tensor:
