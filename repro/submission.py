@@ -54,12 +54,12 @@ def submit(request: Request, console: Console) -> int:
         load_datasets(request, [cohort for wave in waves for cohort in wave])
         make_directory(make_directory(request.runs_dir) / "records")
         make_directory(array.folder)
-        _submit(waves, array, _jobs_for(request, profile.name, waves), console)
+        _submit(waves, array, jobs_for(request, profile.name, waves), console)
         _tell_what_follows(request, array.folder, console)
     return int(failed)
 
 
-def _jobs_for(request: Request, profile: str, waves: tuple[Wave, ...]) -> Callable[[Wave], Job]:
+def jobs_for(request: Request, profile: str, waves: tuple[Wave, ...]) -> Callable[[Wave], Job]:
     """Makes the job of a slice: the request on its node, with all places absolute."""
     passes, cpu = teacher_passes(waves), request.device == "cpu"
     on_node = replace(
@@ -103,7 +103,7 @@ def _submit(
         except UserError as error:
             back = f"; `scancel {' '.join(ids)}` takes back what is submitted" if ids else ""
             raise UserError(f"{error}{back}") from error
-        then = f", after {after}" if after else ""
+        then = f", when {after} has ended" if after else ""
         console.print(f"wave {number}: job {ids[-1]}, {_counted(parts)}{then}", highlight=False)
 
 

@@ -262,7 +262,7 @@ def job_id() -> str:
     """Of a job of an array by its place: the last one's own number is the number of them all."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     task = os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
 def _said(*command: str, errors: bool = False) -> str:
