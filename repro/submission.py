@@ -27,9 +27,9 @@ def submit(request: Request, console: Console) -> int:
 
     Raises UserError where something is missing, before anything is submitted.
     """
+    profile, runs, devices = request.resolve()
     if request.max_seconds is None:
         raise UserError("--backend slurm needs --max-time, the time limit of each job, such as 8h")
-    profile, runs, devices = request.resolve()
     records = Records(request.runs_dir)
     size = request.max_cohort or cohort_size(runs, devices[0])
     waves, states = waves_of(runs, records, size)
