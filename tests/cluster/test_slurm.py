@@ -4,7 +4,9 @@ Where SLURM cannot be started submitit's local executor stands in, and says so; 
 compared with a recorded one in any case.
 """
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from repro.launch import Request, waves_of
 from repro.profiles import PROFILES
 from repro.records import Records
 from repro.spec import key
+from repro.stages import owner_of, stage_of
 from repro.submission import jobs_for
 from tests import tiny
 from tests.cli.invoke import repro
@@ -129,13 +132,16 @@ def test_submitit_stands_in_where_slurm_does_not_start(
     teachers, students = jobs_of(runs_dir)
     executor = submitit.LocalExecutor(runs_dir / "slurm")
     executor.update_parameters(timeout_min=10)
-    stopped = executor.submit(teachers)
+    ran = [executor.submit(teachers)]
     wait_until(lambda: epochs(runs_dir, key(TEACHER)) >= 2, 120, "the teacher does not train")
-    stopped._interrupt()
+    owner = owner_of(stage_of(tiny.record(TEACHER, runs_dir).directory) or runs_dir)
+    assert owner
+    os.kill(owner.pid, signal.SIGUSR2)
     wait_until_stopped(runs_dir, key(TEACHER), "SIGUSR2")
     for job in (teachers, students):
-        ran = executor.submit(job)
-        wait_until(ran.done, 240, "a job does not end")
+        wait_until(ran[-1].done, 240, "a job does not end")
+        ran.append(executor.submit(job))
+    wait_until(ran[-1].done, 240, "a job does not end")
     assert tiny.results(RUNS, runs_dir) == expected
     tell("SLURM", f"stood in: {started}")
 

@@ -100,8 +100,9 @@ def test_parts_know_the_teacher_passes_of_the_whole(submitted: Submitted, tmp_pa
     assert passes == [4 * tiny.STREAM.epochs] * 6  # of every student but ce
 
 
+@pytest.mark.usefixtures("submitted")
 def test_what_is_submitted_is_told_where_a_later_wave_is_refused(
-    submitted: Submitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Array.submit
 
