@@ -16,11 +16,13 @@ from repro.options import (
     PORT,
     PROFILE,
     RUNS_DIR,
+    SLURM_WORDS,
     Command,
     bench_options,
     choice_options,
     grid_options,
     import_options,
+    slurm_options,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,11 +48,14 @@ def main(debug: bool) -> None:
     """Reproduce CMKD (arXiv 2410.06561): train its teacher-student grid, track it, judge it."""
 
 
-def request(imported: tuple[str, ...] = (), **given: Any) -> Any:
+def request(imported: tuple[str, ...] = (), backend: str = "auto", **given: Any) -> Any:
+    from repro.backends import placement_of
     from repro.imported import with_imported
     from repro.launch import request_of
 
-    return with_imported(request_of(**given), imported)
+    words = {name: given.pop(name) for name in SLURM_WORDS if name in given}
+    placement = placement_of(backend, **words)
+    return with_imported(request_of(**given, placement=placement), imported)
 
 
 def console(*, stderr: bool = False) -> Any:
@@ -63,6 +68,7 @@ def console(*, stderr: bool = False) -> Any:
 @grid_options
 @DATA
 @click.option("--max-time", metavar="TIME", help="Stop before an epoch that does not fit: 8m, 2h.")
+@slurm_options
 def run(max_time: str | None, data: Path | None, **given: Any) -> None:
     """Train what is left of GRID; the same command goes on after any interruption."""
     from repro import launch

@@ -40,8 +40,8 @@ def cohort_size(runs: Iterable[Run], device: torch.device) -> int:
     for, each with its own activations."""
     best = BEST_COHORT[device.type]
     runs = tuple(runs)
-    if device.type != "cuda" or not runs:
-        return best
+    if device.type != "cuda" or not runs or not torch.cuda.is_available():
+        return best  # without a GPU here: for a job's node, which takes halves where it must
     needed, bank = max(map(student_bytes, runs)), max(map(bank_bytes, runs))
     return max(1, min(best, int(ROOM * (torch.cuda.mem_get_info(device)[0] - bank) / needed)))
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -12,31 +12,25 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from repro.backends import Backend, Placement, train
+from repro.backends import Placement, train
 from repro.data import load
 from repro.data.cifar100 import FILE, fetch, import_path
 from repro.data.dataset import Dataset
 from repro.environment import ROOT, device_name, prepare
 from repro.errors import UserError, choose
-from repro.estimate import (
-    ASSUMED_SPEED,
-    clock,
-    cohort_size,
-    cost,
-    estimates,
-    machine_speed,
-)
+from repro.estimate import ASSUMED_SPEED, clock, cohort_size, cost, estimates, machine_speed
+from repro.execute.slurm import node_device
 from repro.files import make_directory
 from repro.grid import Choice, expand
 from repro.leases import Leases
 from repro.limits import Limits, OutOfTime
 from repro.live import Live, open_mirror
-from repro.plan import Cohort, TeacherChoice, Wave, epochs_left, largest_first, plan
+from repro.plan import Cohort, Part, TeacherChoice, Wave, epochs_left, largest_first, plan
 from repro.profiles import Profile, profile_named
 from repro.progress import TerminalProgress
 from repro.records import Records
 from repro.resume import resume_point
-from repro.runtime import RecordsOnly, Runtime, Tracker
+from repro.runtime import Outcome, RecordsOnly, Runtime, Tracker
 from repro.spec import Precision, Run, key
 from repro.stale import close_stale
 from repro.train.step import ENGINES, Engine
@@ -46,7 +40,8 @@ RUNS_DIR, DATA_DIR = ROOT / "runs", ROOT / "data"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What ``repro run`` and ``repro plan`` were asked for."""
+    """What ``repro run`` and ``repro plan`` were asked for. ``part``: one job's share of it;
+    ``tracked``: live in MLflow, too."""
 
     grid: str
     profile: str = "auto"
@@ -62,6 +57,8 @@ class Request:
     workers: int | None = None  # that decode images; None: what suits the device
     checkpoint_seconds: float | None = None
     placement: Placement = field(default_factory=Placement)
+    part: Part | None = None
+    tracked: bool = True
 
     def __post_init__(self) -> None:
         if self.source is None:
@@ -81,12 +78,18 @@ class Request:
             raise choose("--engine", self.engine, ENGINES)
 
     def resolve(self) -> tuple[Profile, tuple[Run, ...], tuple[torch.device, ...]]:
-        devices = find_devices(self.device)
+        slurm = self.placement.backend == "slurm"
+        devices = (node_device(self.device),) if slurm else find_devices(self.device)
         if self.engine == "graph" and devices[0].type != "cuda":
             raise UserError("--engine graph needs CUDA; use --engine eager or auto")
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
         profile = on_folder(profile, self.data_dir)
-        return profile, expand(self.grid, profile, self.choice), devices
+        runs = expand(self.grid, profile, self.choice)
+        if self.part:
+            runs = tuple(run for run in runs if key(run) in self.part.keys)
+            if len(runs) < len(self.part.keys):
+                raise UserError("the code has changed since this job was submitted: submit again")
+        return profile, runs, devices
 
 
 def request_of(
@@ -96,7 +99,6 @@ def request_of(
     methods: tuple[str, ...],
     precision: str,
     held_out: bool,
-    backend: str = "auto",
     **given: Any,
 ) -> Request:
     """A Request from the command line's words. Raises UserError on a wrong one."""
@@ -109,8 +111,7 @@ def request_of(
         precision=None if precision == "auto" else cast(Precision, precision),
         split="tune" if held_out else "full",
     )
-    placement = Placement(backend=cast(Backend, backend))
-    return Request(choice=choice, placement=placement, **given)
+    return Request(choice=choice, **given)
 
 
 def given_source(grid: str) -> Path | None:
@@ -161,16 +162,19 @@ def waves_of(
 
 
 def run(request: Request, console: Console) -> int:
-    """Train what is left of a grid. Returns the exit code: 0, or 1 where runs failed.
+    """Train what is left of a grid, or have SLURM do it. Returns the exit code: 0, or 1 where runs
+    failed. Under torchrun every process calls this; rank 0 writes and tells."""
+    if request.placement.backend == "slurm":
+        from repro.submission import submit
 
-    Under torchrun every process calls this; rank 0 writes and tells.
-    """
+        return submit(request, console)
     ranks = joined(find_device(request.device))
     if ranks.rank:
         follow(runtime_of(request, RecordsOnly(), Silent(), ranks))
         return 0
+    limits = Limits(request.max_seconds)
     try:
-        code = _run(request, console, ranks)
+        code = int(train_grid(request, console, limits, ranks).failed)
     except (UserError, Stopped):
         ranks.said(None)
         raise
@@ -178,7 +182,10 @@ def run(request: Request, console: Console) -> int:
     return code
 
 
-def _run(request: Request, console: Console, ranks: Ranks) -> int:
+def train_grid(
+    request: Request, console: Console, limits: Limits, ranks: Ranks = ALONE
+) -> Outcome:
+    """Train what is left of a grid here. Raises Interrupted after a signal."""
     if request.grid in IMAGENET_GRIDS:
         console.print(folder_words(request), highlight=False, markup=False)
     profile, runs, devices = request.resolve()
@@ -187,14 +194,14 @@ def _run(request: Request, console: Console, ranks: Ranks) -> int:
     waves, states = waves_of(runs, records, size)
     done = sum(state == "FINISHED" for state in states.values())
     console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs, {done} finished")
-    limits = Limits(request.max_seconds)
-    broken = False
+    outcome = Outcome(failed=False)
     if waves:
         prepare(devices[0])
         console.print(time_words(waves, request, records, devices, ranks.size), highlight=False)
         with limits.signals():
-            broken = _train(request, profile, waves, limits, console, ranks)
-    return 1 if _report_failures(runs, records, console) or broken else 0
+            outcome = _train(request, profile, waves, limits, console, ranks)
+    failed = report_failures(runs, records, console)
+    return replace(outcome, failed=outcome.failed or failed)
 
 
 def runtime_of(
@@ -224,8 +231,8 @@ def _train(
     limits: Limits,
     console: Console,
     ranks: Ranks,
-) -> bool:
-    """Train the waves; True where a cohort ended by an error."""
+) -> Outcome:
+    """Train the waves."""
     devices = find_devices(request.device)
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
@@ -234,9 +241,11 @@ def _train(
     with ExitStack() as stack:
         stack.callback(leases.release_all)  # also what MLflow still hangs in
         progress = stack.enter_context(bars)
+        tracked = tracker_of(request.runs_dir, progress.line, leases)
+        tracker = stack.enter_context(tracked if request.tracked else nullcontext(RecordsOnly()))
         runtime = runtime_of(
             request,
-            stack.enter_context(tracker_of(request.runs_dir, progress.line, leases)),
+            tracker,
             progress,
             ranks,
             tags={"profile": profile.name, "grid": request.grid},
@@ -245,17 +254,19 @@ def _train(
             deadline=limits.deadline,
             datasets=datasets,
             speed=machine_speed(Records(request.runs_dir), devices[0]),
+            teacher_passes=dict(request.part.passes) if request.part else {},
             leases=leases,
         )
         close_stale(runtime)
         try:
             blocked = train(waves, runtime, devices, request.placement)
         except OutOfTime as error:
-            progress.line(how_to_go_on(error, runtime.epochs_done + runtime.views_done))
-            return bool(runtime.broken)
+            gained = runtime.epochs_done + runtime.views_done
+            progress.line(how_to_go_on(error, gained))
+            return Outcome(failed=bool(runtime.broken), gained=gained, out_of_time=True)
     for cohort in blocked:
         console.print(f"{cohort.label}: not started, its teacher is not finished")
-    return bool(runtime.broken)
+    return Outcome(failed=bool(runtime.broken or blocked))
 
 
 def tracker_of(
@@ -291,19 +302,20 @@ def how_to_go_on(error: OutOfTime, done: int) -> str:
     )
 
 
-def _report_failures(runs: Iterable[Run], records: Records, console: Console) -> int:
-    failed = 0
+def report_failures(runs: Iterable[Run], records: Records, console: Console) -> bool:
+    """Print those that failed; are there any?"""
+    failed = False
     for item in runs:
         record = records.of(key(item))
         status = record.status() if records.state(record.key) == "FAILED" else None
         if status:
-            failed += 1
+            failed = True
             console.print(
                 f"failed: {item.pair} {item.method} trial {item.trial}: {status.reason}; "
                 f"remove {record.directory} to try it again",
                 markup=False,
             )
-    return 1 if failed else 0
+    return failed
 
 
 def show_plan(request: Request, console: Console) -> None:

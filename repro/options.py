@@ -85,7 +85,10 @@ GRID = (
     ),
     DEVICE,
     click.option(
-        "--backend", default="auto", show_default=True, help="inline, local (a process a device)."
+        "--backend",
+        default="auto",
+        show_default=True,
+        help="inline, local (a process a device), slurm (jobs of a cluster).",
     ),
     click.option(
         "--teacher",
@@ -102,6 +105,34 @@ GRID = (
 def grid_options(command: Command) -> Command:
     """The grid, what chooses its runs, and how they are trained: of ``run`` and ``plan``."""
     for option in reversed(GRID):
+        command = option(command)
+    return command
+
+
+SLURM_WORDS = ("slurm", "cohorts_per_job", "dry_run")
+SLURM = (
+    click.option(
+        "--slurm",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="An option of sbatch for its jobs, repeated: partition=gpu, account=lab, "
+        "constraint=a100, qos=long, mem=32G, gres=gpu:1 (default; none with --device cpu), "
+        "cpus-per-task=2 (default). --max-time is a job's limit.",
+    ),
+    click.option(
+        "--cohorts-per-job",
+        type=int,
+        default=4,
+        show_default=True,
+        help="Of --backend slurm, at most.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Print what --backend slurm would submit."),
+)
+
+
+def slurm_options(command: Command) -> Command:
+    """How ``run --backend slurm`` asks for jobs."""
+    for option in reversed(SLURM):
         command = option(command)
     return command
 

@@ -147,6 +147,15 @@ def teacher_passes(waves: Iterable[Wave]) -> dict[TeacherUse, int]:
     return dict(passes)
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one of several jobs of a launch trains. ``keys``: of its runs; ``passes``: what the
+    whole launch has planned (``teacher_passes``), so that parts choose banks as the whole would."""
+
+    keys: frozenset[str]
+    passes: Mapping[TeacherUse, int]
+
+
 def bank_pays(passes: int, missing_views: int) -> bool:
     """Is it worth it to make a bank's missing views (a pass each) in place of ``passes``?
 

@@ -31,6 +31,16 @@ class Stopped(Exception):
     """Training was asked to stop; the message says by what."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a launch ended. ``failed``: a run or cohort did, or waits for a teacher that did;
+    ``gained``: epochs and views of teacher banks, which are all kept."""
+
+    failed: bool
+    gained: int = 0
+    out_of_time: bool = False
+
+
 class Tracker(Protocol):
     def update(self, record: Record) -> object: ...
 

@@ -110,13 +110,14 @@ def test_the_walk_sees_the_whole_suite() -> None:
         ("sqlalchemy", {"repro.tracking.store"}),
         ("click", {"repro.cli", "repro.options"}),
         ("ray", set()),
-        ("submitit", set()),
+        ("submitit", {"repro.execute.slurm"}),
         (
             "rich",
             {
                 "repro.bench.command",
                 "repro.bench.report",
                 "repro.cli",
+                "repro.execute.slurm",
                 "repro.execute.worker",
                 "repro.judging",
                 "repro.launch",
@@ -125,6 +126,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.serving",
                 "repro.browsing",
                 "repro.show",
+                "repro.submission",
                 "repro.status",
                 "repro.doctor",
             },

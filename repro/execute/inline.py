@@ -17,7 +17,7 @@ def inline(waves: tuple[Wave, ...], runtime: Runtime) -> list[Cohort]:
     What another process trains is waited for: it is taken over if that one dies.
     """
     check_choice(waves, runtime.teacher)
-    runtime.teacher_passes = teacher_passes(waves)
+    runtime.teacher_passes = runtime.teacher_passes or teacher_passes(waves)
     board = Board(waves, runtime)
     while board:
         entry = board.next()

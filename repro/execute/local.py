@@ -46,7 +46,7 @@ def local(
     then, and every worker has ended.
     """
     check_choice(waves, runtime.teacher)
-    runtime.teacher_passes = teacher_passes(waves)
+    runtime.teacher_passes = runtime.teacher_passes or teacher_passes(waves)
     return Launcher(waves, runtime, devices).run()
 
 

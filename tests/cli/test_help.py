@@ -91,8 +91,11 @@ def test_the_options_of_run_are_frozen() -> None:
         "--engine",
         "--backend",
         "--imported",
+        "--slurm",
+        "--cohorts-per-job",
+        "--dry-run",
     }
-    only_run = {"--data", "--max-time"}
+    only_run = {"--data", "--max-time", "--slurm", "--cohorts-per-job", "--dry-run"}
     of_plan = {name for p in cli.plan.params if isinstance(p, click.Option) for name in p.opts}
     assert of_plan == options - only_run
     how = {"--max-cohort", "--device", "--teacher", "--engine", "--backend"}

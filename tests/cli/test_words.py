@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from repro import launch
+from repro.execute import slurm
 from repro.losses import METHODS
 from tests.cli.invoke import error_of, repro, usage_error_of
 
@@ -29,6 +30,10 @@ from tests.cli.invoke import error_of, repro, usage_error_of
         (("demo", "--trials", "-1"), "--trials must be at least 1, not -1"),
         (("demo", "--engine", "graph"), "--engine graph needs CUDA; use --engine eager or auto"),
         (("demo", "--backend", "slow"), "unknown --backend 'slow'; known: auto, inline, local"),
+        (
+            ("demo", "--backend", "slurm", "--device", "cuda:1"),
+            "--device cuda:1: SLURM chooses the GPUs of a job; cpu, or cuda (also auto)",
+        ),
         (("demo", "--max-cohort", "0"), "--max-cohort must be at least 1, not 0"),
         (("demo", "--max-cohort", "-3"), "--max-cohort must be at least 1, not -3"),
     ],
@@ -62,6 +67,40 @@ def test_nonsense_is_a_usage_error(words: tuple[str, ...], message: str, elsewhe
 def test_a_nonsense_time_is_refused(text: str, elsewhere: Path) -> None:
     message = error_of(repro("run", "demo", f"--max-time={text}", "--runs-dir", elsewhere))
     assert message == f"duration {text!r} is not like 90s, 8m or 1h30m"
+    assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--slurm", "partition"), "--slurm takes an option of sbatch, as partition=gpu, not"),
+        (("--slurm", "time=8h"), "--slurm time: the time limit of a job is --max-time"),
+        (("--slurm", "output=x"), "--slurm output is set by the suite: leave it out"),
+        (("--cohorts-per-job", "0"), "--cohorts-per-job must be at least 1, not 0"),
+    ],
+)
+def test_a_wrong_word_for_slurm_is_named(
+    words: tuple[str, ...], message: str, elsewhere: Path
+) -> None:
+    given = ("run", "demo", "--backend=slurm", "--max-time=8h", *words, "--runs-dir", elsewhere)
+    assert error_of(repro(*given)).startswith(message)
+    assert not elsewhere.exists()
+
+
+def test_words_for_slurm_need_slurm(elsewhere: Path) -> None:
+    message = error_of(repro("run", "demo", "--dry-run", "--runs-dir", elsewhere))
+    assert message.startswith("--slurm, --cohorts-per-job and --dry-run are for --backend slurm")
+    assert not elsewhere.exists()
+
+
+def test_slurm_without_sbatch_names_the_ways_out(
+    monkeypatch: pytest.MonkeyPatch, elsewhere: Path
+) -> None:
+    monkeypatch.setattr(slurm, "find_spec", lambda name: name)
+    monkeypatch.setattr(slurm.shutil, "which", lambda _name: None)
+    given = ("run", "demo", "--backend=slurm", "--max-time=8h", "--runs-dir", elsewhere)
+    message = error_of(repro(*given))
+    assert message.startswith("no sbatch on this machine: give the command on a login node")
     assert not elsewhere.exists()
 
 
