@@ -40,7 +40,7 @@ def cohort_size(runs: Iterable[Run], device: torch.device) -> int:
     for, each with its own activations."""
     best = BEST_COHORT[device.type]
     runs = tuple(runs)
-    if device.type != "cuda" or not runs:
+    if device.type != "cuda" or not runs or not torch.cuda.is_available():  # those of a cluster
         return best
     needed, bank = max(map(student_bytes, runs)), max(map(bank_bytes, runs))
     return max(1, min(best, int(ROOM * (torch.cuda.mem_get_info(device)[0] - bank) / needed)))

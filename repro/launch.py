@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from repro.backends import Backend, Placement, train
+from repro.backends import Placement, train
 from repro.data import load
 from repro.data.cifar100 import FILE, fetch, import_path
 from repro.data.dataset import Dataset
@@ -74,7 +74,7 @@ class Request:
             raise choose("--engine", self.engine, ENGINES)
 
     def resolve(self) -> tuple[Profile, tuple[Run, ...], tuple[torch.device, ...]]:
-        devices = find_devices(self.device)
+        devices = self.placement.devices(self.device) or find_devices(self.device)
         if self.engine == "graph" and devices[0].type != "cuda":
             raise UserError("--engine graph needs CUDA; use --engine eager or auto")
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
@@ -88,7 +88,6 @@ def request_of(
     methods: tuple[str, ...],
     precision: str,
     held_out: bool,
-    backend: str = "auto",
     **given: Any,
 ) -> Request:
     """A Request from the command line's words. Raises UserError on a wrong one."""
@@ -101,8 +100,8 @@ def request_of(
         precision=cast(Precision, precision),
         split="tune" if held_out else "full",
     )
-    placement = Placement(backend=cast(Backend, backend))
-    return Request(choice=choice, placement=placement, **given)
+    placed = {f.name: given.pop(f.name) for f in fields(Placement) if f.name in given}
+    return Request(choice=choice, placement=Placement(**placed), **given)
 
 
 def find_device(name: str) -> torch.device:
@@ -153,7 +152,8 @@ def run(request: Request, console: Console) -> int:
     limits = Limits(request.max_seconds)
     broken = False
     if waves:
-        prepare(devices[0])
+        if not request.placement.elsewhere:
+            prepare(devices[0])
         with limits.signals():
             broken = _train(request, profile, waves, devices, limits, console)
     return 1 if _report_failures(runs, records, console) or broken else 0

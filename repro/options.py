@@ -83,7 +83,16 @@ GRID = (
     ),
     DEVICE,
     click.option(
-        "--backend", default="auto", show_default=True, help="inline, local (a process a device)."
+        "--backend",
+        default="auto",
+        show_default=True,
+        help="inline, local (a process a device), ray (nodes of a Ray cluster).",
+    ),
+    click.option(
+        "--ray-address",
+        default="",
+        metavar="HOST:PORT",
+        help="A Ray cluster (default: RAY_ADDRESS, else one is started here).",
     ),
     click.option(
         "--teacher",

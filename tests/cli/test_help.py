@@ -90,12 +90,13 @@ def test_the_options_of_run_are_frozen() -> None:
         "--max-time",
         "--engine",
         "--backend",
+        "--ray-address",
         "--imported",
     }
     only_run = {"--data", "--max-time"}
     of_plan = {name for p in cli.plan.params if isinstance(p, click.Option) for name in p.opts}
     assert of_plan == options - only_run
-    how = {"--max-cohort", "--device", "--teacher", "--engine", "--backend"}
+    how = {"--max-cohort", "--device", "--teacher", "--engine", "--backend", "--ray-address"}
     of_status = {name for p in cli.status.params if isinstance(p, click.Option) for name in p.opts}
     assert of_status == of_plan - how
 
