@@ -144,8 +144,8 @@ def _setup(runtime: Runtime, cohorts: int, *, cuda: bool) -> Setup:
     return Setup(
         name="",
         device="cuda:0" if cuda else "cpu",  # the one that Ray lets its process see
-        runs_dir=runtime.runs_dir.resolve(),
-        data_dir=runtime.data_dir.resolve(),
+        runs_dir=runtime.runs_dir.absolute(),
+        data_dir=runtime.data_dir.absolute(),
         tags=runtime.tags,
         engine=runtime.engine,
         teacher=runtime.teacher,
