@@ -16,7 +16,7 @@ from repro.options import (
     PORT,
     PROFILE,
     RUNS_DIR,
-    SLURM_WORDS,
+    PLACEMENT_WORDS,
     Command,
     bench_options,
     choice_options,
@@ -53,7 +53,7 @@ def request(imported: tuple[str, ...] = (), backend: str = "auto", **given: Any)
     from repro.imported import with_imported
     from repro.launch import request_of
 
-    words = {name: given.pop(name) for name in SLURM_WORDS if name in given}
+    words = {name: given.pop(name) for name in PLACEMENT_WORDS if name in given}
     placement = placement_of(backend, **words)
     return with_imported(request_of(**given, placement=placement), imported)
 

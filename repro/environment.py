@@ -50,8 +50,8 @@ def keep_freed_memory() -> None:
 
 def device_name(device: torch.device) -> str:
     """The GPU's or the processor's name."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a GPU"
+    if device.type == "cuda":  # a launcher's cluster may have some where itself has none
+        return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "GPU"
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

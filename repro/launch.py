@@ -78,8 +78,7 @@ class Request:
             raise choose("--engine", self.engine, ENGINES)
 
     def resolve(self) -> tuple[Profile, tuple[Run, ...], tuple[torch.device, ...]]:
-        slurm = self.placement.backend == "slurm"
-        devices = (node_device(self.device),) if slurm else find_devices(self.device)
+        devices = self.placement.devices(self.device) or find_devices(self.device)
         if self.engine == "graph" and devices[0].type != "cuda":
             raise UserError("--engine graph needs CUDA; use --engine eager or auto")
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
@@ -196,7 +195,8 @@ def train_grid(
     console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs, {done} finished")
     outcome = Outcome(failed=False)
     if waves:
-        prepare(devices[0])
+        if not request.placement.elsewhere:
+            prepare(devices[0])
         console.print(time_words(waves, request, records, devices, ranks.size), highlight=False)
         with limits.signals():
             outcome = _train(request, profile, waves, limits, console, ranks)

@@ -91,6 +91,7 @@ class Leases:
         self.launch, self.boot = launch or secrets.token_hex(6), boot()
         self.held: dict[Path, Lease] = {}
         self.seen: dict[Path, tuple[int, float]] = {}  # by stage: its last beat, and when first so
+        self.killed: set[tuple[str, int]] = set()  # host, pid: workers that the launcher saw die
         self.lock = threading.RLock()
         self.heart: threading.Thread | None = None
 
@@ -193,6 +194,8 @@ class Leases:
         """Is the owner of this stage gone? To know of a silent one it must be asked repeatedly."""
         owner = owner_of(stage)
         if owner and owner.boot and owner.boot == self.boot and _unlocked(stage / OWNER):
+            return True
+        if owner and owner.launch == self.launch and (owner.host, owner.pid) in self.killed:
             return True
         try:
             beat = (stage / OWNER if owner else stage).stat().st_mtime_ns

@@ -88,7 +88,14 @@ GRID = (
         "--backend",
         default="auto",
         show_default=True,
-        help="inline, local (a process a device), slurm (jobs of a cluster).",
+        help="inline, local (a process a device), ray (nodes of a Ray cluster), "
+        "slurm (jobs of a cluster).",
+    ),
+    click.option(
+        "--ray-address",
+        default="",
+        metavar="HOST:PORT",
+        help="A Ray cluster (default: RAY_ADDRESS, else one is started here).",
     ),
     click.option(
         "--teacher",
@@ -109,7 +116,7 @@ def grid_options(command: Command) -> Command:
     return command
 
 
-SLURM_WORDS = ("slurm", "cohorts_per_job", "dry_run")
+PLACEMENT_WORDS = ("ray_address", "slurm", "cohorts_per_job", "dry_run")
 SLURM = (
     click.option(
         "--slurm",

@@ -85,7 +85,7 @@ def opened(source: Path) -> Iterator[Contents]:
     with ExitStack() as stack:
         if source.is_dir():
             contents = _listed(source)
-        elif zipfile.is_zipfile(source):
+        elif zipfile.is_zipfile(source) and not _is_tar(source):
             contents = in_archive(zip_members(source, stack), source)
         else:
             contents = in_archive(tar_members(source, stack), source)
@@ -95,6 +95,14 @@ def opened(source: Path) -> Iterator[Contents]:
                 "an archive of these"
             )
         yield contents
+
+
+def _is_tar(source: Path) -> bool:
+    """A tar that ends with a zip, such as test_logits.npz, looks like one."""
+    try:
+        return tarfile.is_tarfile(source)
+    except BROKEN:
+        return False
 
 
 def _listed(source: Path) -> Contents:

@@ -109,7 +109,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
         ),
         ("sqlalchemy", {"repro.tracking.store"}),
         ("click", {"repro.cli", "repro.options"}),
-        ("ray", set()),
+        ("ray", {"repro.execute.ray"}),
         ("submitit", {"repro.execute.slurm"}),
         (
             "rich",

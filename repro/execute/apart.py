@@ -26,20 +26,29 @@ def train_apart(cohort: Cohort, runtime: Runtime, *, partly: bool = True) -> tup
     errors of the cohort alone: they are told, and it is added to ``runtime.broken``.
     """
     with ExitStack() as held:
-        mine, lost = [], []
-        for run in cohort.runs:
-            lease = held.enter_context(ExitStack())
-            if not _ready(run, runtime, lease):
-                lost.append(run)
-                if not partly:
-                    return cohort.runs
-            elif runtime.records.state(key(run)) in ENDED:
-                lease.close()  # another process may have to mirror it
-            else:
-                mine.append(run)
+        mine, lost = hold(cohort, runtime, held, partly=partly)
         for part in as_they_stand(mine, runtime.records):
             lost += _guarded(part, runtime)
     return tuple(lost)
+
+
+def hold(
+    cohort: Cohort, runtime: Runtime, held: ExitStack, *, partly: bool
+) -> tuple[list[Run], list[Run]]:
+    """What is left of a cohort, held until the end of ``held``; and what another process has."""
+    mine: list[Run] = []
+    lost: list[Run] = []
+    for run in cohort.runs:
+        lease = held.enter_context(ExitStack())
+        if not _ready(run, runtime, lease):
+            lost.append(run)
+            if not partly:
+                return [], list(cohort.runs)
+        elif runtime.records.state(key(run)) in ENDED:
+            lease.close()  # another process may have to mirror it
+        else:
+            mine.append(run)
+    return mine, lost
 
 
 def _ready(run: Run, runtime: Runtime, stack: ExitStack) -> bool:

@@ -1,4 +1,4 @@
-"""The side of ``local`` that trains: a process that takes cohorts from a line until it ends."""
+"""The side that trains: in ``local`` a process that takes cohorts from a line until it ends."""
 
 import multiprocessing
 import signal
@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from rich.console import Console
@@ -56,12 +56,16 @@ class Done:
     error: Exception | None
 
 
+class Line(Protocol):
+    def send(self, message: Any, /) -> None: ...
+
+
 @dataclass
 class Outbox:
     """A worker's tracker, and the file to which its progress is printed: all goes by the line."""
 
     name: str
-    line: Connection
+    line: Line
     lock: Any = field(default_factory=threading.Lock)  # records are written by a thread
     text: str = ""
 
@@ -99,14 +103,21 @@ def work(setup: Setup, line: Connection) -> None:
     limits = WorkerLimits(seconds)
     signal.signal(signal.SIGTERM, limits.hear)
     torch.set_num_threads(setup.threads)
-    device = torch.device(setup.device)
-    prepare(device)
+    prepare(torch.device(setup.device))
     outbox = Outbox(setup.name, line)
+    runtime = runtime_of(setup, limits, outbox)
+    with suppress(EOFError):
+        while True:
+            outbox.send(*train_entry(line.recv(), runtime))
+
+
+def runtime_of(setup: Setup, limits: Limits, outbox: Outbox) -> Runtime:
+    """Of a process that trains for a launcher."""
     console = Console(file=outbox, soft_wrap=True, width=200)  # type: ignore[arg-type]
-    runtime = Runtime(
+    return Runtime(
         runs_dir=setup.runs_dir,
         data_dir=setup.data_dir,
-        device=device,
+        device=torch.device(setup.device),
         tracker=outbox,
         progress=TerminalProgress(console, setup.cohorts),
         tags=setup.tags,
@@ -118,12 +129,10 @@ def work(setup: Setup, line: Connection) -> None:
         teacher_passes=setup.teacher_passes,
         leases=Leases(setup.launch),
     )
-    with suppress(EOFError):
-        while True:
-            outbox.send(*_train(line.recv(), runtime))
 
 
-def _train(entry: Entry, runtime: Runtime) -> tuple[str, Done]:
+def train_entry(entry: Entry, runtime: Runtime) -> tuple[str, Done]:
+    """How it ended, "ended" or "broken", and its end."""
     runtime.epochs_done = runtime.views_done = 0
     runtime.broken.clear()
     reason: Exception | None = None

@@ -90,6 +90,7 @@ def test_the_options_of_run_are_frozen() -> None:
         "--max-time",
         "--engine",
         "--backend",
+        "--ray-address",
         "--imported",
         "--slurm",
         "--cohorts-per-job",
@@ -98,7 +99,7 @@ def test_the_options_of_run_are_frozen() -> None:
     only_run = {"--data", "--max-time", "--slurm", "--cohorts-per-job", "--dry-run"}
     of_plan = {name for p in cli.plan.params if isinstance(p, click.Option) for name in p.opts}
     assert of_plan == options - only_run
-    how = {"--max-cohort", "--device", "--teacher", "--engine", "--backend"}
+    how = {"--max-cohort", "--device", "--teacher", "--engine", "--backend", "--ray-address"}
     of_status = {name for p in cli.status.params if isinstance(p, click.Option) for name in p.opts}
     assert of_status == of_plan - how
 
