@@ -135,9 +135,10 @@ def waves_of(
     runs: Iterable[Run], records: Records, max_cohort: int
 ) -> tuple[tuple[Wave, ...], dict[str, str]]:
     """What is left, costly cohorts first; and every run's state ("" for none) by key."""
-    states: dict[str, str] = {key(run): records.state(key(run)) or "" for run in runs}
+    there, keys = records.keys(), [key(run) for run in runs]
+    states: dict[str, str] = {k: (k in there and records.state(k)) or "" for k in keys}
     ended = {k for k, state in states.items() if state in ("FINISHED", "FAILED")}
-    begun = [k for k, state in states.items() if k not in ended and records.of(k).exists()]
+    begun = [k for k in states if k in there - ended and records.of(k).exists()]
     next_epoch = {k: resume_point(records.of(k)).next_epoch for k in begun}
     return largest_first(plan(runs, ended, next_epoch, max_cohort), cost), states
 
