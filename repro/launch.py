@@ -138,7 +138,8 @@ def waves_of(
     there, keys = records.keys(), [key(run) for run in runs]
     states: dict[str, str] = {k: (k in there and records.state(k)) or "" for k in keys}
     ended = {k for k, state in states.items() if state in ("FINISHED", "FAILED")}
-    begun = [k for k in states if k in there - ended and records.of(k).exists()]
+    open_keys = there & states.keys() - ended
+    begun = [k for k in open_keys if records.of(k).exists()]
     next_epoch = {k: resume_point(records.of(k)).next_epoch for k in begun}
     return largest_first(plan(runs, ended, next_epoch, max_cohort), cost), states
 

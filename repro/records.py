@@ -6,7 +6,6 @@ to resume from, ``weights.safetensors`` of the finished network, ``test_logits.n
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -262,7 +261,7 @@ class Records:
         """Those that may have a record, in two listings: on a file system of many machines to ask
         for each of 10,000 that have none takes half a minute."""
         folders = (self.runs_dir / name for name in ("records", "recorded"))
-        return {name for folder in folders if folder.is_dir() for name in os.listdir(folder)}
+        return {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
 
     def state(self, key: str) -> RecordState | None:
         """None before the run began."""
