@@ -86,8 +86,9 @@ def count_macs(name: str, num_classes: int = 100, side: int = CIFAR_SIDE) -> int
 
 def _layer_macs(layer: nn.Module, output: Tensor) -> int:
     """Each weight of an output's channel is used once an element of it."""
-    counts = isinstance(layer, nn.Conv2d | nn.Linear)
-    return output.numel() * layer.weight[0].numel() if counts else 0
+    if not isinstance(layer, nn.Conv2d | nn.Linear):
+        return 0
+    return output.numel() * layer.weight[0].numel()
 
 
 @cache
