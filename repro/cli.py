@@ -10,18 +10,18 @@ import click
 from repro.errors import UserError
 from repro.options import (
     BROWSED,
-    DATA,
     FOUND,
     IMPORTED,
+    PLACEMENT_WORDS,
     PORT,
     PROFILE,
     RUNS_DIR,
-    PLACEMENT_WORDS,
     Command,
     bench_options,
     choice_options,
     grid_options,
     import_options,
+    run_options,
     slurm_options,
 )
 
@@ -51,7 +51,7 @@ def main(debug: bool) -> None:
 def request(imported: tuple[str, ...] = (), backend: str = "auto", **given: Any) -> Any:
     from repro.backends import placement_of
     from repro.imported import with_imported
-    from repro.launch import request_of
+    from repro.request import request_of
 
     words = {name: given.pop(name) for name in PLACEMENT_WORDS if name in given}
     placement = placement_of(backend, **words)
@@ -66,18 +66,15 @@ def console(*, stderr: bool = False) -> Any:
 
 @main.command()
 @grid_options
-@DATA
-@click.option("--max-time", metavar="TIME", help="Stop before an epoch that does not fit: 8m, 2h.")
+@run_options
 @slurm_options
-def run(max_time: str | None, data: Path | None, **given: Any) -> None:
+def run(data: Path | None, **given: Any) -> None:
     """Train what is left of GRID; the same command goes on after any interruption."""
     from repro import launch
-    from repro.limits import Interrupted, duration
+    from repro.limits import Interrupted
 
-    seconds = None if max_time is None else duration(max_time)
-    asked = request(**given, source=data, max_seconds=seconds)
     try:
-        sys.exit(launch.run(asked, console()))
+        sys.exit(launch.run(request(**given, source=data), console()))
     except Interrupted as error:
         click.echo(f"{error}; give the same command again to go on", err=True)
         sys.exit(error.exit_code)
@@ -87,9 +84,9 @@ def run(max_time: str | None, data: Path | None, **given: Any) -> None:
 @grid_options
 def plan(**given: Any) -> None:
     """Print what GRID would run, what is done, and an estimate of the time."""
-    from repro import launch
+    from repro import planned
 
-    launch.show_plan(request(**given), console())
+    planned.show_plan(request(**given), console())
 
 
 @main.command()
@@ -127,7 +124,7 @@ def import_teacher(
 ) -> None:
     """Keep another suite's network as a teacher, once its accuracy is checked."""
     from repro import importing
-    from repro.launch import Request
+    from repro.request import Request
 
     asked = Request(grid=importing.GRID, source=data, data_dir=ROOT / "data", **given)
     importing.import_teacher(path, network, request=asked, expect=expect, say=click.echo)
@@ -285,7 +282,7 @@ def ui(port: int, browser: bool, runs_dir: Path) -> None:
 def bench(json: Path | None, device: str, **given: Any) -> None:
     """Measure training speed beside the usual loop, and where a step's time goes."""
     from repro.bench import command
-    from repro.launch import find_device
+    from repro.request import find_device
 
     asked = command.request_of(find_device(device), **given)
     command.bench(asked, json, console(stderr=json == Path("-")))

@@ -42,7 +42,8 @@ def cohort_size(runs: Iterable[Run], device: torch.device) -> int:
     runs = tuple(runs)
     if device.type != "cuda" or not runs or not torch.cuda.is_available():
         return best  # without a GPU here: for a job's node, which takes halves where it must
-    needed, bank = max(map(student_bytes, runs)), max(map(bank_bytes, runs))
+    of_a_kind = {(run.network, run.stream): run for run in runs}.values()  # few among thousands
+    needed, bank = max(map(student_bytes, of_a_kind)), max(map(bank_bytes, of_a_kind))
     return max(1, min(best, int(ROOM * (torch.cuda.mem_get_info(device)[0] - bank) / needed)))
 
 

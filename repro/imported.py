@@ -8,8 +8,8 @@ import safetensors
 import safetensors.torch
 
 from repro.errors import UserError
-from repro.launch import Request
 from repro.records import Record, Records
+from repro.request import Request
 from repro.show import KEY, record_of
 from repro.spec import Run
 from repro.train.weights import weights_key

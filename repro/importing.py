@@ -22,12 +22,13 @@ from repro.data.sizes import NUM_CLASSES
 from repro.entries import run_tags
 from repro.environment import ROOT, describe, prepare
 from repro.errors import UserError
-from repro.launch import Request, find_device, load_datasets
+from repro.launch import load_datasets
 from repro.leases import Leases
 from repro.losses import CE
 from repro.plan import Cohort
 from repro.profiles import PROFILES, profile_named
 from repro.records import Record, Records, Status, now_ms
+from repro.request import Request, find_device
 from repro.spec import Run, key
 from repro.train.evaluate import predict, scores
 from repro.train.foreign import Foreign, fitted, read_foreign

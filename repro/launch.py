@@ -1,163 +1,36 @@
 """From a command's words to trained runs: grid, plan, runtime, execution, summary."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
-import torch
 from rich.console import Console
-from rich.table import Table
 
-from repro.backends import Placement, train
-from repro.data import load
+from repro.backends import train
+from repro.data import imagenet, load
 from repro.data.cifar100 import FILE, fetch, import_path
 from repro.data.dataset import Dataset
-from repro.environment import ROOT, device_name, prepare
-from repro.errors import UserError, choose
-from repro.estimate import ASSUMED_SPEED, clock, cohort_size, cost, estimates, machine_speed
-from repro.execute.slurm import node_device
+from repro.environment import prepare
+from repro.errors import UserError
+from repro.estimate import cohort_size, machine_speed
+from repro.execute.followers import Silent, follow
 from repro.files import make_directory
-from repro.grid import Choice, expand
 from repro.leases import Leases
 from repro.limits import Limits, OutOfTime
 from repro.live import Live, open_mirror
-from repro.plan import Cohort, Part, TeacherChoice, Wave, epochs_left, largest_first, plan
-from repro.profiles import Profile, profile_named
+from repro.plan import Cohort, Wave
+from repro.planned import folder_words, time_words, waves_of
+from repro.profiles import IMAGENET_GRIDS, Profile
 from repro.progress import TerminalProgress
 from repro.records import Records
-from repro.resume import resume_point
-from repro.runtime import Outcome, RecordsOnly, Runtime, Tracker
-from repro.spec import Precision, Run, key
+from repro.request import Request, find_device, find_devices
+from repro.runtime import Outcome, Progress, RecordsOnly, Runtime, Stopped, Tracker
+from repro.spec import Run, key
 from repro.stale import close_stale
-from repro.train.step import ENGINES, Engine
-
-RUNS_DIR, DATA_DIR = ROOT / "runs", ROOT / "data"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What ``repro run`` and ``repro plan`` were asked for. ``part``: one job's share of it;
-    ``tracked``: live in MLflow, too."""
-
-    grid: str
-    profile: str = "auto"
-    choice: Choice = field(default_factory=Choice)
-    device: str = "auto"
-    runs_dir: Path = RUNS_DIR
-    data_dir: Path = DATA_DIR
-    source: Path | None = None
-    max_cohort: int | None = None  # None: what suits the device
-    max_seconds: float | None = None
-    teacher: TeacherChoice = "auto"
-    engine: Engine = "auto"
-    workers: int | None = None  # that decode images; None: what suits the device
-    checkpoint_seconds: float | None = None
-    placement: Placement = field(default_factory=Placement)
-    part: Part | None = None
-    tracked: bool = True
-
-    def __post_init__(self) -> None:
-        if self.source is None:
-            object.__setattr__(self, "source", given_source(self.grid))
-        if self.workers is not None and self.workers < 0:
-            raise UserError(f"--workers must be at least 0, not {self.workers}")
-        if self.source and not self.source.exists():
-            raise UserError(
-                f"{self.source} does not exist: --data, REPRO_CIFAR100 and REPRO_IMAGENET name an "
-                ".npz or a folder"
-            )
-        if self.max_cohort is not None and self.max_cohort < 1:
-            raise UserError(f"--max-cohort must be at least 1, not {self.max_cohort}")
-        if self.teacher not in get_args(TeacherChoice):
-            raise choose("--teacher", self.teacher, get_args(TeacherChoice))
-        if self.engine not in ENGINES:
-            raise choose("--engine", self.engine, ENGINES)
-
-    def resolve(self) -> tuple[Profile, tuple[Run, ...], tuple[torch.device, ...]]:
-        devices = self.placement.devices(self.device) or find_devices(self.device)
-        if self.engine == "graph" and devices[0].type != "cuda":
-            raise UserError("--engine graph needs CUDA; use --engine eager or auto")
-        profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
-        profile = on_folder(profile, self.data_dir)
-        runs = expand(self.grid, profile, self.choice)
-        if self.part:
-            runs = tuple(run for run in runs if key(run) in self.part.keys)
-            if len(runs) < len(self.part.keys):
-                raise UserError("the code has changed since this job was submitted: submit again")
-        return profile, runs, devices
-
-
-def request_of(
-    *,
-    trials: int | None,
-    pairs: tuple[str, ...],
-    methods: tuple[str, ...],
-    precision: str,
-    held_out: bool,
-    **given: Any,
-) -> Request:
-    """A Request from the command line's words. Raises UserError on a wrong one."""
-    if precision not in ("auto", *get_args(Precision)):
-        raise choose("precision", precision, ("auto", *get_args(Precision)))
-    choice = Choice(
-        trials=trials,
-        pairs=pairs,
-        methods=methods,
-        precision=None if precision == "auto" else cast(Precision, precision),
-        split="tune" if held_out else "full",
-    )
-    return Request(choice=choice, **given)
-
-
-def given_source(grid: str) -> Path | None:
-    """Where the environment says that the grid's images are."""
-    name = "REPRO_IMAGENET" if grid in IMAGENET_GRIDS else "REPRO_CIFAR100"
-    return Path(path) if (path := os.environ.get(name)) else None
-
-
-def find_device(name: str) -> torch.device:
-    """The first of ``find_devices``."""
-    return find_devices(name)[0]
-
-
-def find_devices(name: str) -> tuple[torch.device, ...]:
-    """``cpu``; ``cuda``: all GPUs that CUDA shows; ``cuda:0,cuda:2``: these; ``auto``: GPUs or CPU.
-
-    Raises UserError for another word, or a GPU that is not there.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    there = tuple(torch.device("cuda", number) for number in range(count))
-    if name == "cpu" or (name == "auto" and not there):
-        return (torch.device("cpu"),)
-    if name in ("auto", "cuda") and there:
-        return there[local_rank() : local_rank() + 1] if under_torchrun() else there
-    if name == "cuda":
-        raise UserError("no CUDA device is available; use --device cpu or auto")
-    if under_torchrun():
-        raise UserError("under torchrun each process takes its own device: leave out --device")
-    known = {str(device): device for device in there}
-    words = name.split(",")
-    unknown = [word for word in words if word not in known]
-    if unknown:
-        raise choose("device", unknown[0], ("auto", "cpu", "cuda", *known))
-    return tuple(known[word] for word in words)
-
-
-def waves_of(
-    runs: Iterable[Run], records: Records, max_cohort: int
-) -> tuple[tuple[Wave, ...], dict[str, str]]:
-    """What is left, costly cohorts first; and every run's state ("" for none) by key."""
-    states: dict[str, str] = {key(run): records.state(key(run)) or "" for run in runs}
-    ended = {k for k, state in states.items() if state in ("FINISHED", "FAILED")}
-    begun = [k for k, state in states.items() if k not in ended and records.of(k).exists()]
-    points = {k: resume_point(records.of(k)) for k in begun}
-    next_epoch = {k: point.next_epoch for k, point in points.items()}
-    next_part = {k: point.next_part for k, point in points.items()}
-    return largest_first(plan(runs, ended, next_epoch, max_cohort, next_part), cost), states
+from repro.train.ranks import ALONE, Ranks, joined
 
 
 def run(request: Request, console: Console) -> int:
@@ -181,9 +54,7 @@ def run(request: Request, console: Console) -> int:
     return code
 
 
-def train_grid(
-    request: Request, console: Console, limits: Limits, ranks: Ranks = ALONE
-) -> Outcome:
+def train_grid(request: Request, console: Console, limits: Limits, ranks: Ranks = ALONE) -> Outcome:
     """Train what is left of a grid here. Raises Interrupted after a signal."""
     if request.grid in IMAGENET_GRIDS:
         console.print(folder_words(request), highlight=False, markup=False)
@@ -316,26 +187,3 @@ def report_failures(runs: Iterable[Run], records: Records, console: Console) -> 
                 markup=False,
             )
     return failed
-
-
-def show_plan(request: Request, console: Console) -> None:
-    """Print what would run, what is done, and an estimate of the time."""
-    profile, runs, devices = request.resolve()
-    device, records = devices[0], Records(request.runs_dir)
-    waves, states = waves_of(runs, records, request.max_cohort or cohort_size(runs, device))
-    measured = machine_speed(records, device)
-    speed = measured or ASSUMED_SPEED[device.type]
-    table = Table("wave", "cohort", "methods", "epochs left", "estimate")
-    total = 0.0
-    for number, cohort, seconds in estimates(waves, speed, request.teacher):
-        total += seconds
-        methods = " ".join(run.method for run in cohort.runs)
-        table.add_row(str(number), cohort.label, methods, str(epochs_left(cohort)), clock(seconds))
-    counts = Counter(state or "new" for state in states.values())
-    shown = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs: {shown}")
-    console.print(table)
-    basis = "measured in these records" if measured else "assumed, nothing measured here yet"
-    total /= len(devices)
-    count = f"{len(devices)} x " if len(devices) > 1 else ""
-    console.print(f"about {clock(total)} on {count}{device_name(device)} ({basis})")

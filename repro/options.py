@@ -19,6 +19,12 @@ def words(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     return found
 
 
+def seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    from repro.limits import duration
+
+    return None if value is None else duration(value)
+
+
 RUNS_DIR = click.option(
     "--runs-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -50,6 +56,40 @@ DATA = click.option(
     type=click.Path(path_type=Path),
     help="CIFAR-100 as an .npz or a folder in the released layout.",
 )
+IMAGES = click.option(  # REPRO_CIFAR100 or REPRO_IMAGENET, as the grid says
+    "--data",
+    type=click.Path(path_type=Path),
+    help="CIFAR-100 as an .npz or a folder in the released layout, ImageNet as a folder of "
+    "train/CLASS and val/CLASS (REPRO_CIFAR100, REPRO_IMAGENET).",
+)
+TIMES = (
+    click.option(
+        "--max-time",
+        "max_seconds",
+        metavar="TIME",
+        callback=seconds,
+        help="Stop before an epoch that does not fit: 8m, 2h.",
+    ),
+    click.option(
+        "--checkpoint-every",
+        "checkpoint_seconds",
+        metavar="TIME",
+        callback=seconds,
+        help="Checkpoints within long epochs too: 30m.",
+    ),
+    click.option(
+        "--workers", type=int, help="Processes that decode images (default: what suits the device)."
+    ),
+)
+
+
+def run_options(command: Command) -> Command:
+    """What only ``run`` is told."""
+    for option in reversed((IMAGES, *TIMES)):
+        command = option(command)
+    return command
+
+
 IMPORTED = click.option(
     "--imported", callback=words, help="Keys (8 digits do) of imported teachers, not to be trained."
 )
@@ -186,7 +226,7 @@ IMPORT = (
     click.option(
         "--profile", default="paper", show_default=True, help="Its MLflow experiment: paper, quick."
     ),
-    DATA,
+    IMAGES,
     RUNS_DIR,
     DEVICE,
 )

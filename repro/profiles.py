@@ -203,7 +203,7 @@ IMAGENET_PROFILES: dict[str, Profile] = {
         stream=replace(
             FOLDER, side=64, train_per_class=20, test_per_class=10, batch_size=16, epochs=6
         ),
-        recipe=replace(IMAGENET, lr=IMAGENET.lr / 8),  # batches of 16, not 256; short, so twice 1/16
+        recipe=replace(IMAGENET, lr=IMAGENET.lr / 8),  # twice 16 / 256: it is short
         teacher_epochs=12,
         trials=2,
         pairs={

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from repro.errors import UserError
 from repro.grid import Choice
-from repro.launch import Request
 from repro.profiles import IMAGENET_PROFILES, PROFILES, Profile
 from repro.records import Record, Records
+from repro.request import Request
 from repro.sources import Row, rows, text
 from repro.spec import Run, key
 

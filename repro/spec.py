@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from repro.errors import UserError
 from repro.losses import TYPES as LOSS_TYPES
@@ -145,7 +145,7 @@ def decode(data: Any) -> Any:
     if cls is None:
         raise UserError(f"unknown type {data.get('type')!r} in a recorded run")
     given = {name: decode(item) for name, item in data.items() if name != "type"}
-    unknown = given.keys() - get_type_hints(cls).keys()
+    unknown = given.keys() - {field.name for field in dataclasses.fields(cls)}
     if unknown:
         raise UserError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}: newer suite?")
     return cls(**given)

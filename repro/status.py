@@ -12,9 +12,9 @@ from rich.text import Text
 from repro.choice import NARROWED_BY_NOTHING
 from repro.errors import UserError
 from repro.estimate import clock
-from repro.launch import Request
 from repro.leases import Leases
 from repro.records import Record, Records, now_ms
+from repro.request import Request
 from repro.spec import Run, key
 from repro.stages import OWNER, SILENT_SECONDS, owner_of, stage_of
 
@@ -71,19 +71,24 @@ def row_of(record: Record, run: Run | None = None) -> Row:
     name = f"{run.pair} {run.method} {run.trial}"
     if not record.exists():
         return Row("new", name)
-    epochs = f"{len(record.whole_lines())}/{run.stream.epochs}"
     try:
         status = record.status()
     except UserError as error:
-        return Row("DAMAGED", name, epochs, note=f"{error}, or run its grid: it is mended")
-    if status is None:
-        return Row("new", name)
+        note = f"{error}, or run its grid: it is mended"
+        return Row("DAMAGED", name, epochs_of(record, run), note=note)
+    if status is None or status.state == "FINISHED":  # counted only: its history is not read
+        return Row("FINISHED" if status else "new", name)
+    epochs = epochs_of(record, run)
     if status.state == "RUNNING":
         return Row("RUNNING", name, epochs, *owner_words(record))
     note = status.reason
     if status.state == "FAILED":
         note += f"; remove {record.directory} to try it again"
     return Row(status.state, name, epochs, note=note)
+
+
+def epochs_of(record: Record, run: Run) -> str:
+    return f"{len(record.whole_lines())}/{run.stream.epochs}"
 
 
 def owner_words(record: Record) -> tuple[str, str]:

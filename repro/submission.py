@@ -13,9 +13,11 @@ from repro.errors import UserError
 from repro.estimate import cohort_size, cost
 from repro.execute.slurm import Array, Job, check_installed, limit_minutes, slices, stop_seconds
 from repro.files import make_directory
-from repro.launch import RUNS_DIR, Request, load_datasets, report_failures, waves_of
+from repro.launch import load_datasets, report_failures
 from repro.plan import Part, Wave, teacher_passes
+from repro.planned import waves_of
 from repro.records import Records
+from repro.request import RUNS_DIR, Request
 from repro.spec import key
 from repro.teachers import check_choice
 

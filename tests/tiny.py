@@ -12,11 +12,11 @@ from repro import data
 from repro.data.batches import evaluation_batches, prepare
 from repro.data.dataset import Dataset, select
 from repro.execute.inline import inline
-from repro.launch import waves_of
 from repro.losses import CE, named
 from repro.losses.protocol import second_view
 from repro.outputs import Batch, Outputs
 from repro.plan import Cohort
+from repro.planned import waves_of
 from repro.profiles import PROFILES, Profile
 from repro.records import Record, Records
 from repro.runtime import Runtime

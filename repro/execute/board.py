@@ -42,11 +42,13 @@ class Board:
         It is busy until ``done`` or ``again``.
         """
         now = time.monotonic()
+        awaited: set[Run | None] = set()  # teachers, of which thousands of cohorts ask for a few
         for entry in sorted(self.entries, key=lambda entry: entry.held):
-            if entry.due > now:
+            if entry.due > now or entry.cohort.teacher in awaited:
                 continue
             ready, blocked = self._parts(entry.cohort)
             if blocked and self._to_come(blocked.teacher):
+                awaited.add(blocked.teacher)
                 continue
             self.entries.remove(entry)
             self.blocked += [blocked] if blocked else []

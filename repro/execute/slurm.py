@@ -28,7 +28,7 @@ from repro.plan import Cohort, Wave
 from repro.runtime import Outcome
 
 if TYPE_CHECKING:
-    from repro.launch import Request
+    from repro.request import Request
 
 COHORTS_PER_JOB = 4  # starting a job costs 4 s, so about a second a cohort
 CPUS_PER_TASK = 2  # with as many all speeds of this suite were measured

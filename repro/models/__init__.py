@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from repro.errors import choose
 from repro.models.bottleneck import resnet50
@@ -88,12 +87,19 @@ def num_params(module: nn.Module) -> int:
 def count_macs(name: str, num_classes: int = 100, side: int = CIFAR_SIDE) -> int:
     """Multiply-accumulates of convolutions and classifier for one image of ``side`` x ``side``.
 
-    Counted on the meta device, so nothing is computed. Raises ``UserError`` for an unknown name.
+    Counted as the network runs on the CPU: on device meta torch would import its compiler, which
+    takes longer than all networks here. Raises ``UserError`` for an unknown name.
     """
-    construct = constructor(name)
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        construct(num_classes).eval()(torch.empty(1, 3, side, side))
-    return counter.get_total_flops() // 2  # the counter takes two operations a multiply-accumulate
+    return _hooked(
+        build(name, num_classes=num_classes, seed=0), torch.zeros(1, 3, side, side), _layer_macs
+    )
+
+
+def _layer_macs(layer: nn.Module, output: Tensor) -> int:
+    """Each weight of an output's channel is used once an element of it."""
+    if not isinstance(layer, nn.Conv2d | nn.Linear):
+        return 0
+    return output.numel() * layer.weight[0].numel()
 
 
 @cache
@@ -115,24 +121,29 @@ def places(name: str, num_classes: int) -> Places:
 @cache
 def count_activations(name: str, side: int = CIFAR_SIDE) -> int:
     """Elements that a network's leaf modules put out for one image, counted as ``count_macs``."""
-    with torch.device("meta"):
-        return activation_elements(constructor(name)(100), torch.empty(1, 3, side, side))
+    network = build(name, num_classes=100, seed=0)
+    return activation_elements(network, torch.zeros(1, 3, side, side))
+
+
+def activation_elements(model: nn.Module, images: Tensor) -> int:
+    """Elements of the outputs of every leaf module but identities, for ``images`` [B, 3, H, W]."""
+    return _hooked(
+        model, images, lambda layer, out: 0 if isinstance(layer, nn.Identity) else out.numel()
+    )
 
 
 @torch.no_grad()
-def activation_elements(model: nn.Module, images: Tensor) -> int:
-    """Elements of the outputs of every leaf module but identities, for ``images`` [B, 3, H, W]."""
+def _hooked(model: nn.Module, images: Tensor, count: Callable[[nn.Module, Tensor], int]) -> int:
+    """The sum of ``count(leaf module, its output)`` over a forward pass."""
     counted = 0
 
-    def count(_module: nn.Module, _given: Any, output: Tensor) -> None:
+    def add(layer: nn.Module, _given: Any, output: Tensor) -> None:
         nonlocal counted
-        counted += output.numel()
+        counted += count(layer, output)
 
     leaves = [m for m in model.modules() if not any(m.children())]
-    hooks = [
-        leaf.register_forward_hook(count) for leaf in leaves if not isinstance(leaf, nn.Identity)
-    ]
-    model(images)
+    hooks = [leaf.register_forward_hook(add) for leaf in leaves]
+    model.eval()(images)
     for hook in hooks:
         hook.remove()
     return counted

@@ -12,11 +12,11 @@ from repro.analysis.judged import Judged
 from repro.choice import Choice
 from repro.cli import main
 from repro.grid import expand
-from repro.launch import request_of
 from repro.profiles import PROFILES, Profile
 from repro.report.claims import how
 from repro.report.commands import command, trainings
 from repro.report.sections import again, trials_words
+from repro.request import request_of
 from repro.results import GridResults
 from repro.spec import Run, key
 from tests.analysis.test_claims import judge, on_all

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from repro import cli, launch
+from repro import request as asking
 from repro.data import cifar100
 
 
@@ -14,8 +15,8 @@ def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "120")  # tables are as wide as the terminal
     directory = tmp_path / "checkout" / "data"
     monkeypatch.setattr(cli, "ROOT", directory.parent)
-    asked = functools.partial(launch.request_of, data_dir=directory)
-    monkeypatch.setattr(launch, "request_of", asked)
+    asked = functools.partial(asking.request_of, data_dir=directory)
+    monkeypatch.setattr(asking, "request_of", asked)
     monkeypatch.setattr(launch, "fetch", functools.partial(cifar100.fetch, download=no_network))
     return directory
 

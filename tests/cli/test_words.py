@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro import launch
 from repro.execute import slurm
 from repro.losses import METHODS
+from repro.request import request_of
 from tests.cli.invoke import error_of, repro, usage_error_of
 
 
@@ -112,7 +112,7 @@ def test_an_absent_gpu_is_told(monkeypatch: pytest.MonkeyPatch, elsewhere: Path)
 
 
 def test_all_methods_are_those_of_the_suite(elsewhere: Path) -> None:
-    asked = launch.request_of(
+    asked = request_of(
         grid="demo",
         trials=None,
         pairs=(),

@@ -1,1 +1,1 @@
-"""The suite on clusters: Ray, SLURM and PostgreSQL, started by the tests themselves."""
+"""Ray, SLURM and MLflow on PostgreSQL, as many machines use them: ``make test-cluster``."""

@@ -18,9 +18,10 @@ import submitit
 from repro.backends import Placement
 from repro.execute.slurm import Job
 from repro.grid import Choice, expand
-from repro.launch import Request, waves_of
+from repro.planned import waves_of
 from repro.profiles import PROFILES
 from repro.records import Records
+from repro.request import Request
 from repro.spec import key
 from repro.stages import owner_of, stage_of
 from repro.submission import jobs_for

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from repro.execute.local import local
-from repro.launch import waves_of
+from repro.planned import waves_of
 from repro.records import Records
 from tests import tiny
 

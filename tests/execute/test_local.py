@@ -15,11 +15,11 @@ import torch
 from repro.data import digits
 from repro.errors import UserError
 from repro.execute.local import local
-from repro.launch import waves_of
 from repro.leases import Leases
 from repro.limits import Interrupted, OutOfTime
 from repro.losses import CE
 from repro.plan import Cohort
+from repro.planned import waves_of
 from repro.records import Records
 from repro.spec import Run, key
 from repro.stages import stage_of

@@ -10,10 +10,10 @@ import pytest
 
 from repro.errors import UserError
 from repro.execute.remote import Launcher
-from repro.launch import waves_of
 from repro.leases import Leases
 from repro.limits import Interrupted, OutOfTime
 from repro.plan import Cohort
+from repro.planned import waves_of
 from repro.records import Records, Status
 from repro.spec import Run, key
 from repro.stages import owner_of, stage_of

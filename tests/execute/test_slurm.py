@@ -32,6 +32,7 @@ from repro.execute.slurm import (
 )
 from repro.limits import Interrupted
 from repro.plan import Cohort
+from repro.request import Request
 from repro.runtime import Outcome
 from tests import tiny
 
@@ -215,7 +216,7 @@ def test_a_job_goes_back_into_the_queue_while_something_is_gained(
         return outcome
 
     monkeypatch.setattr(launch, "train_grid", train_grid)
-    request: Any = launch.Request(grid="demo", max_seconds=60)
+    request: Any = Request(grid="demo", max_seconds=60)
     with pytest.raises(SystemExit) as end:
         Job(request)()
     assert end.value.code == code

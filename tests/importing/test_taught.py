@@ -15,10 +15,10 @@ from repro.data.dataset import Dataset
 from repro.errors import UserError
 from repro.grid import expand
 from repro.importing import imported_run
-from repro.launch import Request
 from repro.plan import plan
 from repro.profiles import PROFILES, Profile
 from repro.records import Record, Records
+from repro.request import Request
 from repro.results import GridResults, grid_results
 from repro.spec import Run, Stream, canonical, decode, encode, key
 from tests.cli.invoke import error_of, files, repro

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from repro import launch
 from repro.grid import expand
-from repro.launch import Request
 from repro.limits import Limits
 from repro.records import Records
+from repro.request import Request
 from repro.spec import key
 from tests import tiny
 

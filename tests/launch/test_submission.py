@@ -11,7 +11,7 @@ from repro import launch, submission
 from repro.backends import Placement
 from repro.errors import UserError
 from repro.execute.slurm import Array, Job, Slurm
-from repro.launch import Request
+from repro.request import Request
 from repro.spec import key
 from tests import tiny
 from tests.launch.demo_grid import GRID, STUDENTS, TEACHER, Ran, states
