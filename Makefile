@@ -10,11 +10,16 @@ RUNS ?= runs
 PORT ?= 5000
 CHROMIUM ?= chromium
 CHROMEDRIVER ?= chromedriver
+GPUS ?= 1
+TEACHERS ?= own
 MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
+teachers_option = $(if $(filter torchvision,$(TEACHERS)),--imported torchvision)
+# several processes train one cohort together, one a GPU
+launcher = $(if $(filter-out 1,$(GPUS)),$(VENV)/bin/torchrun --nproc-per-node $(GPUS) -m repro,$(REPRO))
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar reproduce-imagenet tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +41,12 @@ reproduce-cifar: setup  ## The CIFAR-100 grid: PROFILE=paper|quick|demo|auto DAT
 	$(REPRO) run cifar $(grid_words) $(data_option) $(MORE)
 	$(REPRO) tables cifar $(grid_words)
 	$(REPRO) figures cifar $(grid_words)
+
+reproduce-imagenet: setup  ## ImageNet or a folder like it: DATA=path PROFILE=paper|quick GPUS=n TEACHERS=torchvision MORE=.
+	$(if $(teachers_option),for n in resnet34 resnet50; do $(REPRO) import-teacher torchvision --network $$n $(data_option) --runs-dir "$(RUNS)" || exit; done)
+	$(launcher) run imagenet $(grid_words) $(data_option) $(teachers_option) $(MORE)
+	$(REPRO) tables imagenet $(grid_words) $(teachers_option)
+	$(REPRO) figures imagenet $(grid_words) $(teachers_option)
 
 tables: setup  ## Tables of every grid with finished runs, or of GRID.
 	$(REPRO) tables $(GRID) $(grid_words)

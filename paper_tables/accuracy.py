@@ -18,6 +18,8 @@ TITLES = {
     "stronger-teacher": "One student under stronger teachers: top-1 (%)",
     "ablation": "CMKD's choices, each varied alone: top-1 (%)",
     "plug-in": "Methods alone and with plug-ins: top-1 (%)",
+    "imagenet": "ImageNet: top-1 (%)",
+    "imagenet-stronger": "ImageNet, students under stronger teachers: top-1 (%)",
     "demo": "Demo on scikit-learn's digits: top-1 (%)",
 }
 

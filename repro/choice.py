@@ -53,3 +53,9 @@ def check_imported(runs: Iterable[Run], choice: Choice) -> None:
             raise UserError(
                 f"the imported {teacher.network} knows {teacher.stream.dataset}, not {data}"
             )
+        for classes in {run.stream.classes for run in runs} - {teacher.stream.classes}:
+            own = f"{teacher.stream.classes or 'all of the'} classes"
+            raise UserError(
+                f"the imported {teacher.network} answers {own}, the folder of images has "
+                f"{classes or 'all of them'}: leave it out, and teachers are trained on the folder"
+            )

@@ -132,10 +132,11 @@ def import_teacher(
 
 @main.group()
 def data() -> None:
-    """Get and check CIFAR-100."""
+    """Get and check CIFAR-100; name the folder of ImageNet."""
 
 
 NAME = click.argument("name", type=click.Choice(["cifar100"]), default="cifar100")
+DATASET = click.argument("name", type=click.Choice(["cifar100", "imagenet"]), default="cifar100")
 
 
 @data.command()
@@ -148,13 +149,16 @@ def fetch(name: str) -> None:  # noqa: ARG001
 
 
 @data.command("import")
-@NAME
+@DATASET
 @click.argument("path", type=click.Path(path_type=Path))
-def import_(name: str, path: Path) -> None:  # noqa: ARG001
-    """Import CIFAR-100 from PATH: an .npz, or a folder in the released layout."""
-    from repro.data import cifar100
+def import_(name: str, path: Path) -> None:
+    """Import CIFAR-100 from PATH, an .npz or a folder; or name ImageNet's folder PATH."""
+    from repro.data import cifar100, imagenet
 
-    click.echo(cifar100.import_path(path, ROOT / "data"))
+    if name == "imagenet":
+        click.echo(imagenet.words(imagenet.use(path, ROOT / "data")))
+    else:
+        click.echo(cifar100.import_path(path, ROOT / "data"))
 
 
 @data.command()

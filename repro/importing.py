@@ -16,26 +16,31 @@ import torch
 from torch import Tensor
 
 from repro.analysis.published import load_published, published_for
+from repro.data import imagenet
 from repro.data.batches import evaluation_batches
 from repro.data.dataset import select
 from repro.data.sizes import NUM_CLASSES
+from repro.data.torchvision_cure import import_torchvision
 from repro.entries import run_tags
 from repro.environment import ROOT, describe, prepare
-from repro.errors import UserError
+from repro.errors import UserError, choose
+from repro.files import make_directory
 from repro.launch import load_datasets
 from repro.leases import Leases
 from repro.losses import CE
+from repro.paper import TORCHVISION_TOP1
 from repro.plan import Cohort
-from repro.profiles import PROFILES, profile_named
+from repro.profiles import IMAGENET_PROFILES, PROFILES
 from repro.records import Record, Records, Status, now_ms
 from repro.request import Request, find_device
 from repro.spec import Run, key
 from repro.train.evaluate import predict, scores
-from repro.train.foreign import Foreign, fitted, read_foreign
+from repro.train.foreign import Foreign, dataset_of, fitted, read_foreign
 from repro.train.weights import restored, weights_key
 
 GRID = "imported"
-DATASET = "cifar100"
+TORCHVISION = "torchvision"  # in the place of a file: its first weights, downloaded
+WHERE = {"cifar100": "CIFAR-100's test split", "imagenet": "ImageNet's validation images"}
 TOLERANCE = 0.5  # points: rounding and other hardware move a few of the 10,000 images
 ABOVE_CHANCE = 5  # times chance, where nobody says what to expect
 
@@ -65,8 +70,10 @@ def import_teacher(
     """
     if expect is not None and not 0 <= expect <= 100:
         raise UserError(f"--expect is a top-1 in percent, 0 to 100, not {expect:g}")
-    device = find_device(request.device)
-    tags = {"profile": _profile(request.profile, device), "grid": GRID}
+    device, dataset = find_device(request.device), dataset_of(network)
+    tags = {"profile": _profile(request.profile, dataset), "grid": GRID}
+    if str(path) == TORCHVISION:
+        path = downloaded(network, request.data_dir)
     foreign = read_foreign(path)
     weights = fitted(foreign, network)
     run = imported_run(network, weights_key(network, weights))
@@ -74,10 +81,10 @@ def import_teacher(
     if records.state(key(run)) == "FINISHED":
         say(f"{path.name} is here already as {network} {start}: nothing changes")
         return run
-    say(f"measuring {network} on CIFAR-100's test split")  # a ResNet50 takes a CPU minutes
+    say(f"measuring {network} on {WHERE[dataset]}")  # a ResNet50 takes a CPU minutes
     measured = measure(run, weights, request, device)
     expected = expectation(foreign, network, expect)
-    say(f"{network}: {verdict(foreign, measured.top1, expected)}")
+    say(f"{network}: {verdict(foreign, measured.top1, expected, dataset)}")
     with Leases().holding(records.own(key(run)), "training") as record:
         if record is None:
             raise UserError(f"another process imports {network} {start} at this moment")
@@ -102,16 +109,38 @@ def origin(path: Path, expected: Expected) -> dict[str, object]:
     }
 
 
-def _profile(name: str, device: torch.device) -> str:
-    profile = profile_named(name, GRID, cuda=device.type == "cuda")
-    if profile.stream.dataset != DATASET:
-        raise UserError(f"a teacher is imported for {DATASET}: give --profile paper or quick")
-    return profile.name
+def _profile(name: str, dataset: str) -> str:
+    known = IMAGENET_PROFILES if dataset == "imagenet" else PROFILES
+    if name not in known or known[name].stream.dataset != dataset:
+        raise UserError(f"a teacher is imported for {dataset}: give --profile paper or quick")
+    return name
+
+
+def downloaded(network: str, data_dir: Path) -> Path:
+    """torchvision's first weights of a network, checked by the hash in their name.
+
+    Raises UserError for a network that it has none of, and where they cannot be had.
+    """
+    if network not in TORCHVISION_TOP1:
+        raise choose("network of torchvision", network, TORCHVISION_TOP1)
+    import_torchvision()
+    from torchvision.models import get_model_weights
+
+    url = get_model_weights(network)["IMAGENET1K_V1"].url
+    folder = make_directory(data_dir / TORCHVISION)
+    try:
+        torch.hub.load_state_dict_from_url(url, str(folder), check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{url} cannot be had ({str(error).splitlines()[0]}); download it elsewhere and give "
+            "the file in the place of torchvision"
+        ) from error
+    return folder / url.rpartition("/")[2]
 
 
 def imported_run(network: str, weights: str) -> Run:
     """Stream and optimiser are the benchmark's: how it was trained is not known here."""
-    paper = PROFILES["paper"]
+    paper = (IMAGENET_PROFILES if dataset_of(network) == "imagenet" else PROFILES)["paper"]
     return Run(
         network=network,
         loss=CE(),
@@ -125,8 +154,19 @@ def imported_run(network: str, weights: str) -> Run:
 def measure(
     run: Run, weights: Mapping[str, Tensor], request: Request, device: torch.device
 ) -> Measured:
-    """On the whole test split, as students are evaluated, with the weights as they are stored."""
-    dataset = load_datasets(request, [Cohort((run,))])[DATASET]
+    """On the whole test split, as students are evaluated, with the weights as they are stored.
+
+    Raises UserError where there are other classes than the network has.
+    """
+    known = run.stream.dataset
+    if known == "imagenet" and request.source:
+        imagenet.use(request.source, request.data_dir)
+    dataset = load_datasets(request, [Cohort((run,))])[known]
+    if len(dataset.class_names) != NUM_CLASSES[known]:
+        raise UserError(
+            f"{run.network} answers {NUM_CLASSES[known]:,} classes, the folder of images has "
+            f"{len(dataset.class_names):,}: train teachers on it, without --imported"
+        )
     prepare(device)
     images = select(dataset, run.stream)[1]
     batches = evaluation_batches(images, dataset.mean, dataset.std, device)
@@ -141,20 +181,22 @@ def expectation(foreign: Foreign, network: str, expect: float | None) -> Expecte
         return Expected(expect, "--expect")
     if foreign.claimed is not None:
         return Expected(foreign.claimed, "says the checkpoint")
+    if network in TORCHVISION_TOP1:
+        return Expected(TORCHVISION_TOP1[network].value, TORCHVISION_TOP1[network].source)
     published = load_published(ROOT / "paper_tables" / "published.csv")
     for method in ("teacher", "ce"):
-        rows = published_for(published, network, method, dataset=DATASET)
+        rows = published_for(published, network, method, dataset=dataset_of(network))
         last = rows[rows["epoch_reported"] == "last"]
         if len(last):
             return Expected(float(last["top1"].iloc[0]), f"published by {last['source'].iloc[0]}")
     return Expected(math.nan, "nobody")
 
 
-def verdict(foreign: Foreign, top1: float, expected: Expected) -> str:
+def verdict(foreign: Foreign, top1: float, expected: Expected, dataset: str = "cifar100") -> str:
     """In words. Raises UserError with both numbers where they are too far from each other."""
-    found = f"top-1 {top1:.2f} on CIFAR-100's test split"
+    found = f"top-1 {top1:.2f} on {WHERE[dataset]}"
     if math.isnan(expected.top1):
-        least = ABOVE_CHANCE * 100 / NUM_CLASSES[DATASET]
+        least = ABOVE_CHANCE * 100 / NUM_CLASSES[dataset]
         if top1 > least:
             return f"{found}; nothing is known to compare it with, above {least:g} it is accepted"
         raise UserError(f"{foreign.name}: {found}, which is chance or near it (up to {least:g})")

@@ -108,7 +108,7 @@ def finished_grids(
         raise UserError(f"{runs_dir} holds no runs; train some with `repro run {grid or 'demo'}`")
     if imported and not grid:
         raise UserError("--imported needs the GRID whose students they taught")
-    teachers = imported_teachers(imported, runs_dir)
+    teachers = imported_teachers(imported, runs_dir, grid)
     results = current_results(runs_dir)
     names = [grid] if grid else list(GRIDS)
     found = (largest(name, profile, runs_dir, results, teachers) for name in names)

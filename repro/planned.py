@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from repro.data import imagenet
-from repro.data.folder import FolderImages
 from repro.environment import device_name
 from repro.estimate import ASSUMED_SPEED, clock, cohort_size, cost, estimates, machine_speed
 from repro.plan import Wave, epochs_left, largest_first, plan
@@ -77,11 +76,4 @@ def folder_words(request: Request) -> str:
         if request.source
         else imagenet.load(request.data_dir)
     )
-    train, test = found.train, found.test
-    assert isinstance(train, FolderImages)
-    assert isinstance(test, FolderImages)
-    gigabytes = (train.sizes.sum() + test.sizes.sum()) / 1e9
-    return (
-        f"{train.root}: {len(found.class_names):,} classes, {len(train):,} + {len(test):,} images, "
-        f"{gigabytes:.3g} GB"
-    )
+    return imagenet.words(found)

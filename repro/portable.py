@@ -7,13 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from repro import data
-from repro.data import cifar100
-from repro.data.sizes import NUM_CLASSES
+from repro.data import cifar100, imagenet
+from repro.data.sizes import classes_of, side_of
 from repro.records import Record
 from repro.spec import Run
 from repro.train.weights import load_half
-
-CIFAR_PIXELS = 32
 
 
 class Logits(nn.Module):
@@ -40,13 +38,13 @@ class Inputs:
 
 
 def inputs_of(run: Run) -> Inputs:
-    """Of the run's data set; CIFAR-100 need not be there."""
-    name = run.stream.dataset
-    if name == "cifar100":
-        return Inputs(CIFAR_PIXELS, cifar100.MEAN, cifar100.STD, NUM_CLASSES[name])
-    dataset = data.load(name, Path())
-    pixels = dataset.test.pixels.shape[1]
-    return Inputs(pixels, dataset.mean, dataset.std, NUM_CLASSES[name])
+    """Of the run's data set; CIFAR-100 or a folder of images need not be there."""
+    stream = run.stream
+    norms = {"cifar100": (cifar100.MEAN, cifar100.STD), "imagenet": (imagenet.MEAN, imagenet.STD)}
+    if stream.dataset in norms:
+        return Inputs(side_of(stream), *norms[stream.dataset], classes_of(stream))
+    dataset = data.load(stream.dataset, Path())
+    return Inputs(side_of(stream), dataset.mean, dataset.std, classes_of(stream))
 
 
 def logits_of(record: Record) -> Logits:

@@ -76,19 +76,24 @@ class Profile:
     @property
     def comparable(self) -> bool:
         """Whether results may be compared with published ones: those are of this protocol."""
-        return self.name == "paper"
+        return self.name == "paper" and not self.stream.images
 
     @property
     def mark(self) -> str:
         """What every table and figure of this profile carries; empty for the paper's."""
-        if self.name == "paper":
-            return ""
         s = self.stream
+        what = (
+            f"a folder of {s.classes} classes in the place of {s.dataset}"
+            if s.images
+            else s.dataset
+        )
+        if self.name == "paper":
+            return f"Trained on {what}" if s.images else ""
         images = f"{s.train_per_class} images a class" if s.train_per_class else "all images"
         tail = tail_epochs(s.epochs)
         instead = f"the last {tail}" if tail > 1 else "the last"
         return (
-            f"Profile {self.name}, not the paper's protocol: {s.dataset}, {images}, "
+            f"Profile {self.name}, not the paper's protocol: {what}, {images}, "
             f"{s.epochs} epochs ({self.teacher_stream().epochs} for teachers), "
             f"judged by {instead}"
         )

@@ -20,6 +20,8 @@ LIMITS = {"top1": (0.0, 100.0), "std": (0.0, 100.0), "n_runs": (1.0, 1000.0)}  #
 
 STANDARD_RECIPES = {"cifar100": "standard", "imagenet": "see recipes.md"}
 
+PUBLISHED_NETWORKS = {f"resnet{depth}": f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)}
+
 PUBLISHED_METHODS = {
     "teacher": "teacher",  # rows that name only a teacher
     "ce": "student",  # rows that name only a student
@@ -142,8 +144,9 @@ def published_for(
     the file's order. A method without published rows, such as a variant, gets an empty frame.
     """
     name = PUBLISHED_METHODS.get(method, "")
-    teacher = "" if method == "ce" else pair.partition(":")[0]
-    student = "" if method == "teacher" else pair.rpartition(":")[2]
+    first, _, last = pair.rpartition(":")
+    teacher, student = (PUBLISHED_NETWORKS.get(n, n) for n in (first or last, last))
+    teacher, student = "" if method == "ce" else teacher, "" if method == "teacher" else student
     cells = by_cell(published) if isinstance(published, pd.DataFrame) else published
     cell = (dataset, STANDARD_RECIPES.get(dataset, ""), name, teacher, student)
     rows = cells.get(cell, NONE)

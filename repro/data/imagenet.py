@@ -61,6 +61,18 @@ def load(data_dir: Path) -> Dataset:
     return use(known.root, data_dir)
 
 
+def words(dataset: Dataset) -> str:
+    """Where the images are, how many, and how large."""
+    train, test = dataset.train, dataset.test
+    assert isinstance(train, FolderImages)
+    assert isinstance(test, FolderImages)
+    gigabytes = (train.sizes.sum() + test.sizes.sum()) / 1e9
+    return (
+        f"{train.root}: {len(dataset.class_names):,} classes, {len(train):,} + {len(test):,} "
+        f"images, {gigabytes:.3g} GB"
+    )
+
+
 def class_names(data_dir: Path) -> tuple[str, ...]:
     """Of the folder that is remembered, in the order of labels; empty where there is none."""
     known = _remembered(data_dir)

@@ -18,6 +18,8 @@ DECIDES = {
     "cifar-same": "C2, C3, C4, C7: pairs of one architecture",
     "cifar-different": "C2, C3, C4, C7: pairs across architectures",
     "stronger-teacher": "C1: one student under ever stronger teachers",
+    "imagenet": "C2, C3, C4, C7 on ImageNet",
+    "imagenet-stronger": "C1 on ImageNet",
     "ablation": "C5: every open choice of CMKD",
     "plug-in": "C6: methods alone and with CMKD's terms",
 }

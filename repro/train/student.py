@@ -1,5 +1,6 @@
 """One network in training: weights, optimiser, loss and the sums of its epoch."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -79,11 +80,13 @@ class Student:
             )
         self.ranks = ranks
         # an adapter may leave parameters without a gradient, such as a classifier it replaces
-        self.lesson = DistributedDataParallel(
-            Lesson(self),
-            broadcast_buffers=False,
-            find_unused_parameters=self.adapter is not None,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # newer names of broadcast_buffers
+            self.lesson = DistributedDataParallel(
+                Lesson(self),
+                broadcast_buffers=False,
+                find_unused_parameters=self.adapter is not None,
+            )
         ranks.like_rank_0(self._momenta())
 
     def learn(self, batch: Batch, teacher: Outputs, share: Share | None = None) -> None:

@@ -98,7 +98,15 @@ def test_the_options_of_run_are_frozen() -> None:
         "--cohorts-per-job",
         "--dry-run",
     }
-    only_run = {"--data", "--max-time", "--checkpoint-every", "--workers", "--slurm", "--cohorts-per-job", "--dry-run"}
+    only_run = {
+        "--data",
+        "--max-time",
+        "--checkpoint-every",
+        "--workers",
+        "--slurm",
+        "--cohorts-per-job",
+        "--dry-run",
+    }
     of_plan = {name for p in cli.plan.params if isinstance(p, click.Option) for name in p.opts}
     assert of_plan == options - only_run
     how = {"--max-cohort", "--device", "--teacher", "--engine", "--backend", "--ray-address"}
