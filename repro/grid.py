@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -25,7 +25,7 @@ from repro.losses import (
 from repro.losses.difficulty import Difficulty
 from repro.losses.protocol import second_view
 from repro.paper import Fact, Pair, Unknown
-from repro.paper_methods import pair_weights
+from repro.paper_imagenet import weights_of
 from repro.profiles import Profile, scaled
 from repro.spec import Run, SecondView, Stream, key, uses_teacher
 
@@ -64,19 +64,9 @@ def distinct(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(by_key.values())
 
 
-def cifar_same(profile: Profile, choice: Choice) -> list[Run]:
-    """Same-architecture pairs: the CRD benchmark's first table."""
-    return _methods_on_pairs("cifar-same", profile, choice)
-
-
-def cifar_different(profile: Profile, choice: Choice) -> list[Run]:
-    """Different-architecture pairs: the CRD benchmark's second table."""
-    return _methods_on_pairs("cifar-different", profile, choice)
-
-
-def stronger_teacher(profile: Profile, choice: Choice) -> list[Run]:
-    """One student under ever stronger teachers: claim C1."""
-    return _methods_on_pairs("stronger-teacher", profile, choice)
+def cifar_pairs(profile: Profile, choice: Choice, grid: str) -> list[Run]:
+    """The CRD benchmark's two tables: pairs of one architecture, and of two."""
+    return _methods_on_pairs(grid, profile, choice)
 
 
 def demo(profile: Profile, choice: Choice) -> list[Run]:
@@ -126,26 +116,26 @@ def cifar(profile: Profile, choice: Choice) -> list[Run]:
     return runs
 
 
+def stronger_teacher(profile: Profile, choice: Choice, grid: str = "stronger-teacher") -> list[Run]:
+    """Students under ever stronger teachers: claim C1."""
+    return _methods_on_pairs(grid, profile, choice)
+
+
 def imagenet(profile: Profile, choice: Choice) -> list[Run]:
-    """ImageNet, or a folder of images: two pairs, each of one architecture family or of two."""
+    """ImageNet, or a folder of images in its place: two pairs."""
     return _methods_on_pairs("imagenet", profile, choice)
-
-
-def imagenet_stronger(profile: Profile, choice: Choice) -> list[Run]:
-    """Two students under ever stronger teachers on ImageNet: claim C1."""
-    return _methods_on_pairs("imagenet-stronger", profile, choice)
 
 
 GRIDS: dict[str, Callable[[Profile, Choice], list[Run]]] = {
     "demo": demo,
     "cifar": cifar,
-    "cifar-same": cifar_same,
-    "cifar-different": cifar_different,
+    "cifar-same": partial(cifar_pairs, grid="cifar-same"),
+    "cifar-different": partial(cifar_pairs, grid="cifar-different"),
     "stronger-teacher": stronger_teacher,
     "ablation": ablation,
     "plug-in": plug_in,
     "imagenet": imagenet,
-    "imagenet-stronger": imagenet_stronger,
+    "imagenet-stronger": partial(stronger_teacher, grid="imagenet-stronger"),
 }
 
 
@@ -162,7 +152,8 @@ def pairs_of(grid: str, profile: Profile, chosen: Sequence[str] = ()) -> tuple[P
     """The grid's pairs under the profile, or the chosen ones ("teacher:student")."""
     if not chosen:
         return profile.pairs.get(grid, PAPER_PAIRS[grid])
-    known = dict(zip(names(known_pairs(grid, profile)), known_pairs(grid, profile), strict=True))
+    pairs = known_pairs(grid, profile)
+    known = dict(zip(names(pairs), pairs, strict=True))
     for name in chosen:
         if name not in known:
             raise choose(f"pair of grid {grid}", name, known)
@@ -173,16 +164,16 @@ def _methods_on_pairs(grid: str, profile: Profile, choice: Choice) -> list[Run]:
     pairs = pairs_of(grid, profile, choice.pairs)
     methods = METHODS if choice.methods == ALL else choice.methods or DEFAULT_METHODS
     if profile.stream.dataset == "imagenet":
-        methods = _of_folders(methods, chosen=choice.methods != ALL)
+        methods = _with_one_view(methods, chosen=choice.methods != ALL)
     return [run for pair in pairs for run in _cells(pair, methods, profile, choice)]
 
 
-def _of_folders(methods: Sequence[str], *, chosen: bool) -> tuple[str, ...]:
-    """Without those that show every image twice. Raises UserError where one was ``chosen``."""
+def _with_one_view(methods: Sequence[str], *, chosen: bool) -> list[str]:
+    """Raises UserError where one with two views was ``chosen``."""
     twice = [m for m in methods if "/" not in m and second_view(named(m))]
     if twice and chosen:
         raise UserError(f"{twice[0]} shows every image twice: folders of images have one view")
-    return tuple(method for method in methods if method not in twice)
+    return [method for method in methods if method not in twice]
 
 
 def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice) -> list[Run]:
@@ -238,19 +229,19 @@ def _for_pair(loss: Loss, pair: Pair, profile: Profile) -> Loss:
         return replace(loss, losses=tuple(_for_pair(part, pair, profile) for part in loss.losses))
     if isinstance(loss, Standardized):  # on top of the inner loss's weights for the pair
         inner = standardize(_for_pair(type(loss.loss)(), pair, profile)).loss
-        return replace(loss, loss=_changed(inner, pair_weights(method_name(loss), pair)))
+        return replace(loss, loss=_changed(inner, weights_of(method_name(loss), pair)))
     if isinstance(loss, CMKD):
         return cmkd_reading()
-    return scaled_warmups(_changed(loss, pair_weights(method_name(loss), pair)), profile)
+    own = _changed(loss, weights_of(method_name(loss), pair))
+    return scaled_warmups(own, profile.stream.epochs, of=profile.recipe.epochs)
 
 
 def _changed(loss: Any, weights: Mapping[str, Fact | Unknown]) -> Loss:
     return replace(loss, **{name: weight.value for name, weight in weights.items()})
 
 
-def scaled_warmups(loss: Any, profile: Profile) -> Loss:
+def scaled_warmups(loss: Any, epochs: int, *, of: int = paper.EPOCHS.value) -> Loss:
     """With the fields ``*_epochs`` at the same fraction of the training; 0 stays 0."""
-    epochs, of = profile.stream.epochs, profile.recipe.epochs
     given = {f.name: getattr(loss, f.name) for f in fields(loss) if f.name.endswith("_epochs")}
     return replace(loss, **{name: scaled(n, epochs, of=of) for name, n in given.items() if n})
 

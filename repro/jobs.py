@@ -18,16 +18,17 @@ from repro.environment import describe
 from repro.errors import LeaseLost, UserError
 from repro.estimate import macs_on
 from repro.leases import Lease
-from repro.mending import keep_aside
+from repro.mending import restore
 from repro.plan import Cohort, epoch_macs
 from repro.records import Record, State, Status, now_ms
-from repro.resume import ResumePoint, resume_point
+from repro.resume import resume_point
 from repro.runtime import Runtime, Stopped
 from repro.spec import Run, key
 from repro.teachers import outputs_word, probe, processes_word, teacher_for
 from repro.train import checkpoint
 from repro.train.adapters import initial_adapter
 from repro.train.cohort import EpochReport, Within, train_cohort
+from repro.train.ranks import Ended
 from repro.train.step import CohortStep, make_cohort_step
 from repro.train.student import Student
 from repro.train.weights import initial, save_half
@@ -63,6 +64,7 @@ class CohortJob:
         self.source = ""  # of the teacher's outputs
         self.saved = time.monotonic()
         self.unsaved: tuple[States, int] = {}, 0  # the last epoch's end, where no checkpoint has it
+        self.place: tuple[int, int] | None = None  # within an epoch, the last step's
         self.writer = Background()  # of records, while the next epoch trains
 
     def run(self) -> None:
@@ -82,12 +84,20 @@ class CohortJob:
         with suppress(Exception):  # the error at hand is told already
             self.writer.flush()
         with suppress(Exception):
-            self._save(*self.unsaved)
+            self._save(*self._last(error))
         reason = str(error) if isinstance(error, Stopped | UserError) else repr(error)
         for student in (*self.students.values(), *self.failing.values()):
             with suppress(UserError), self._ours(student):  # such as a full disk, for each
                 if not student.dropped:
                     self._close(student, "STOPPED", reason)
+
+    def _last(self, error: BaseException) -> tuple[States, int, int]:
+        """What no checkpoint has: the last epoch's end or, where there are checkpoints within one,
+        the place of an orderly stop."""
+        if self.place and self.runtime.checkpoint_seconds is not None and is_orderly(error):
+            epoch, part = self.place
+            return self._states(within=True), epoch, part + 1
+        return *self.unsaved, 0
 
     def _train(self) -> None:
         cohort, runtime = self.cohort, self.runtime
@@ -139,13 +149,13 @@ class CohortJob:
 
     def _between(self, epoch: int, part: int, step: CohortStep) -> None:
         """A checkpoint within a long epoch; rank 0 says when."""
-        every = self.runtime.checkpoint_seconds
+        self.place, every = (epoch, part), self.runtime.checkpoint_seconds
         if every is None or not self.runtime.ranks.said(time.monotonic() - self.saved >= every):
             return
         with step.paused():
             states = self._states(within=True)
         self.writer.submit(partial(self._save, states, epoch, part))
-        self.saved = time.monotonic()
+        self.saved, self.unsaved = time.monotonic(), ({}, 0)
 
     def _track(self, run: Run) -> None:
         self.runtime.tracker.update(self.runtime.records.own(key(run)))
@@ -187,7 +197,7 @@ class CohortJob:
             raise UserError(f"{record.directory} has just changed; give the same command again")
         if point.note:
             self.runtime.progress.line(point.note)
-        _restore(student, record, point)
+        restore(student, record, point)
         before = record.status()
         started = before.started_ms if before else now_ms()
         record.write_status(Status("RUNNING", started, fence=lease.fence))
@@ -196,7 +206,7 @@ class CohortJob:
 
     def _epoch(self, report: EpochReport, seconds: float) -> None:
         """Have the epoch made durable, with checkpoints when due, and begin the next one."""
-        last = report.epoch == self.epochs - 1
+        last, self.place = report.epoch == self.epochs - 1, None
         speed = self.runtime.speed = self.epoch_macs / seconds
         entries = {
             k: history_entry(report, k, seconds, epochs=self.epochs, macs_per_second=speed)
@@ -279,20 +289,6 @@ class CohortJob:
         self._track(student.run)
 
 
-def _restore(student: Student, record: Record, point: ResumePoint) -> None:
-    if point.state is None:
-        for path in (record.checkpoint, checkpoint.previous(record.checkpoint)):
-            if path.exists():  # of no use now, but somebody's training
-                keep_aside(record, path.name)
-        record.restart()
-        return
-    if point.note and record.checkpoint.exists():  # no good: it must not become the previous one
-        keep_aside(record, record.checkpoint.name)
-    try:
-        student.load_state(point.state)
-    except RuntimeError as error:
-        kept = keep_aside(record, record.checkpoint.name)
-        raise UserError(
-            f"{kept}: it does not fit {student.run.network}; the same command goes on without it"
-        ) from error
-    record.cut_history(point.next_epoch)
+def is_orderly(error: BaseException) -> bool:
+    """Did it end the training between two steps?"""
+    return isinstance(error, Stopped | Ended)

@@ -15,7 +15,10 @@ from pathlib import Path
 from repro.errors import UserError
 from repro.files import failed
 from repro.records import Record, Status, now_ms
+from repro.resume import ResumePoint
 from repro.spec import Run, key
+from repro.train import checkpoint
+from repro.train.student import Student
 
 STARTED = re.compile(rb'"started_ms": *(\d{10,16})\b')
 TRAINED = ("status.json", "history.jsonl", "checkpoint", "checkpoint.previous")
@@ -106,3 +109,24 @@ def _status(record: Record) -> list[str]:
 def damaged_files(directory: Path) -> list[Path]:
     """What was kept aside in a record."""
     return sorted(directory.glob("*.damaged-*"))
+
+
+def restore(student: Student, record: Record, point: ResumePoint) -> None:
+    """The student at ``point``; a checkpoint that is of no use is kept aside. Raises UserError for
+    one of another network."""
+    if point.state is None:
+        for path in (record.checkpoint, checkpoint.previous(record.checkpoint)):
+            if path.exists():  # of no use now, but somebody's training
+                keep_aside(record, path.name)
+        record.restart()
+        return
+    if point.note and record.checkpoint.exists():  # no good: it must not become the previous one
+        keep_aside(record, record.checkpoint.name)
+    try:
+        student.load_state(point.state)
+    except RuntimeError as error:
+        kept = keep_aside(record, record.checkpoint.name)
+        raise UserError(
+            f"{kept}: it does not fit {student.run.network}; the same command goes on without it"
+        ) from error
+    record.cut_history(point.next_epoch)

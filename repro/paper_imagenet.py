@@ -3,6 +3,7 @@
 from typing import Any
 
 from repro.paper import IMAGENET, IMAGENET_STRONGER, MDISTILLER, Fact, Pair, Unknown
+from repro.paper_methods import pair_weights
 
 CONFIGS = f"{MDISTILLER} configs/imagenet/"
 FOLDERS = {IMAGENET[0]: "r34_r18", IMAGENET[1]: "r50_mv1"}
@@ -46,9 +47,13 @@ BY_PAIR: dict[str, dict[str, tuple[float, float]]] = {
 }
 
 
-def imagenet_weights(method: str, pair: Pair) -> dict[str, Fact | Unknown]:
-    """Field -> value where ImageNet's differs; a pair without a configuration takes that of its
-    student, or of ResNet34 and ResNet18."""
+def weights_of(method: str, pair: Pair) -> dict[str, Fact | Unknown]:
+    """Field -> value of a method's weights that vary by pair, or are others on ImageNet."""
+    return _imagenet(method, pair) if pair[1] in NETWORKS else pair_weights(method, pair)
+
+
+def _imagenet(method: str, pair: Pair) -> dict[str, Fact | Unknown]:
+    """A pair without a configuration takes that of its student, or of ResNet34 and ResNet18."""
     found: dict[str, Any] = dict(EVERYWHERE.get(method, {}))
     place = 1 if pair[1] == "MobileNetV1" else 0
     for field, values in BY_PAIR.get(method, {}).items():

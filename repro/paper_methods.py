@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from repro.paper import MDISTILLER, REPDISTILLER, Fact, Pair, Unknown
-from repro.paper_imagenet import NETWORKS, imagenet_weights
 
 CATKD = "CAT-KD@4467073 configs/cifar100/CAT_KD/"
 CTKD = "CTKD@8ca3ce8 scripts/run_cifar_distill.sh"
@@ -290,8 +289,6 @@ RELATIVES: dict[str, Pair] = {
 
 def pair_weights(method: str, pair: Pair) -> dict[str, Fact | Unknown]:
     """Field -> value of a method's weights that vary by pair; empty where none does."""
-    if pair[1] in NETWORKS:
-        return imagenet_weights(method, pair)
     return {field: _weight(method, field, pair) for field in OTHER_PAIRS.get(method, {})}
 
 

@@ -182,10 +182,6 @@ class GridResults:
         return folder / "out" / ("recorded" if self.recorded else "") / self.grid
 
     @property
-    def profile_name(self) -> str:
-        return self.profile.name
-
-    @property
     def dataset_name(self) -> str:
         return self.profile.stream.dataset
 

@@ -9,7 +9,8 @@ from repro.grid import ablation_rows, loss_for
 from repro.losses import STANDARDIZED, Loss, Standardized, Sum, method_name, standardize
 from repro.losses.protocol import second_view
 from repro.paper import REPDISTILLER, Fact, Pair, Unknown
-from repro.paper_methods import METHODS, pair_weights, source_of
+from repro.paper_imagenet import weights_of
+from repro.paper_methods import METHODS, source_of
 from repro.profiles import Profile, scaled
 from repro.spec import Run, key, uses_teacher
 
@@ -159,9 +160,9 @@ def _leaves(name: str, loss: Loss) -> Iterator[tuple[str, str, Loss]]:
 def _of_leaf(name: str, method: str, loss: Loss, pair: Pair, profile: Profile) -> Iterator[Layer]:
     """The pair's weights, LSKD's on top of them, and the defaults."""
     base = method.removesuffix(LS)
-    alone = [_said(name, pair_weights(base, pair)), *_defaults(name, base, type(loss)(), profile)]
+    alone = [_said(name, weights_of(base, pair)), *_defaults(name, base, type(loss)(), profile)]
     if method != base:
-        yield _said(name, pair_weights(method, pair))
+        yield _said(name, weights_of(method, pair))
         inner = loss_for(base, pair, profile)
         lifted, lskd = dict(_walk(name, standardize(inner).loss)), source_of(f"kd{LS}", "")
         yield {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FACTS = ("paper", "paper_methods", "departures")
+FACTS = ("paper", "paper_methods", "paper_imagenet", "departures")
 PURE = (*FACTS, "errors", "spec", "choice", "profiles", "grid", "sources", "plan", "outputs")
 EFFECTS = ("records", "tracking", "jobs", "launch", "cli", "execute", "runtime", "resume")
 
@@ -122,6 +122,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.judging",
                 "repro.launch",
                 "repro.output",
+                "repro.planned",
                 "repro.progress",
                 "repro.serving",
                 "repro.browsing",
@@ -138,8 +139,9 @@ def test_a_package_has_its_one_place(package: str, users: set[str]) -> None:
 
 
 def test_facts_need_the_standard_library_alone() -> None:
-    for name in ("repro.paper", "repro.paper_methods", "repro.errors"):
-        roots = {module.partition(".")[0] for module in IMPORTS[name] - {"repro.paper"}}
+    facts = {f"repro.{name}" for name in FACTS}
+    for name in (*facts, "repro.errors"):
+        roots = {module.partition(".")[0] for module in IMPORTS[name] - facts}
         assert roots <= set(sys.stdlib_module_names), name
 
 

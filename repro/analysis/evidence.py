@@ -27,10 +27,12 @@ class Evidence:
     leaves_out_diverged: bool = False
 
     def __post_init__(self) -> None:
-        for of in ("profile", "dataset"):
-            found = {getattr(results, of + "_name") for results in self.grids}
-            if len(found) != 1:
-                raise UserError(f"claims need grids of one {of}, not {sorted(found)}")
+        profiles = {results.profile.name for results in self.grids}
+        if len(profiles) != 1:
+            raise UserError(f"claims need grids of one profile, not {sorted(profiles)}")
+        datasets = {results.dataset_name for results in self.grids}
+        if len(datasets) != 1:
+            raise UserError(f"claims need grids of one dataset, not {sorted(datasets)}")
 
     @property
     def profile(self) -> Profile:

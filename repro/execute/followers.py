@@ -38,7 +38,11 @@ class FollowerJob(CohortJob):
     """
 
     def run(self) -> None:
-        self._train()
+        try:
+            self._train()
+        except Ended as error:
+            self._last(error)  # rank 0 asks for the sums
+            raise
 
     def _announce(self) -> None: ...
 
@@ -47,6 +51,7 @@ class FollowerJob(CohortJob):
         return Student(run, initial(run, self.runtime.device), adapter)
 
     def _between(self, epoch: int, part: int, step: CohortStep) -> None:  # noqa: ARG002
+        self.place = epoch, part
         if self.runtime.checkpoint_seconds is not None and self.runtime.ranks.said():
             self._states(within=True)
 
@@ -55,6 +60,7 @@ class FollowerJob(CohortJob):
         yield
 
     def _epoch(self, report: EpochReport, seconds: float) -> None:
+        self.place = None
         self.students = {k: s for k, s in self.students.items() if not report.not_finite(k)}
         if report.epoch < self.epochs - 1:
             self._before_epoch(seconds)

@@ -24,7 +24,7 @@ from tests.cli.invoke import error_of, repro, usage_error_of
         (("demo", "--methods", "kd,atkd"), "unknown method 'atkd'; known: ce, kd, dkd, dist, cmkd"),
         (("demo", "--profile", "full"), "unknown profile 'full'; known: paper, quick, demo, auto"),
         (("demo", "--device", "tpu"), "unknown device 'tpu'; known: auto, cpu, cuda"),
-        (("demo", "--precision", "fp16"), "unknown precision 'fp16'; known: fp32, bf16"),
+        (("demo", "--precision", "fp16"), "unknown precision 'fp16'; known: auto, fp32, bf16"),
         (("demo", "--teacher", "foo"), "unknown --teacher 'foo'; known: auto, live, bank"),
         (("demo", "--trials", "0"), "--trials must be at least 1, not 0"),
         (("demo", "--trials", "-1"), "--trials must be at least 1, not -1"),
