@@ -168,12 +168,12 @@ def _methods_on_pairs(grid: str, profile: Profile, choice: Choice) -> list[Run]:
     return [run for pair in pairs for run in _cells(pair, methods, profile, choice)]
 
 
-def _with_one_view(methods: Sequence[str], *, chosen: bool) -> list[str]:
+def _with_one_view(methods: Sequence[str], *, chosen: bool) -> tuple[str, ...]:
     """Raises UserError where one with two views was ``chosen``."""
     twice = [m for m in methods if "/" not in m and second_view(named(m))]
     if twice and chosen:
         raise UserError(f"{twice[0]} shows every image twice: folders of images have one view")
-    return [method for method in methods if method not in twice]
+    return tuple(method for method in methods if method not in twice)
 
 
 def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice) -> list[Run]:
