@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 COHORTS_PER_JOB = 4  # starting a job costs 4 s, so about a second a cohort
 CPUS_PER_TASK = 2  # with as many all speeds of this suite were measured
 STOP_SECONDS = 120.0  # before its time limit a job stops; SLURM's clock began before its own
-STOP_SHARE = 0.25  # ... of a short limit
-SIGNAL_SECONDS = 60  # before its time limit SLURM sends SIGUSR2, or up to 60 s sooner
+SIGNAL_SECONDS = 60  # before its time limit SLURM sends SIGUSR2, or a minute sooner, measured 70 s
 LEAST_SECONDS = 180.0  # of a limit: that signal must not come before Python hears it
 REQUEUES = 20  # a job puts itself back into the queue at most so often
 SCONTROL_SECONDS = 60.0  # an overloaded controller may answer late
@@ -123,8 +122,7 @@ def limit_minutes(max_seconds: float) -> int:
 
 def stop_seconds(max_seconds: float) -> float:
     """When a job stops of itself, so that it has time to say so before its limit."""
-    limit = 60.0 * limit_minutes(max_seconds)
-    return limit - min(STOP_SECONDS, STOP_SHARE * limit)
+    return 60.0 * limit_minutes(max_seconds) - STOP_SECONDS
 
 
 def check_installed(*, dry_run: bool) -> None:

@@ -121,7 +121,7 @@ def test_a_job_has_the_gpu_that_slurm_gives_it(name: str, kind: str | None) -> N
 
 @pytest.mark.parametrize(
     ("seconds", "minutes", "stop"),
-    [(8 * 3600, 480, 8 * 3600 - 120), (600, 10, 480), (181, 4, 180), (180, 3, 135)],
+    [(8 * 3600, 480, 8 * 3600 - 120), (600, 10, 480), (181, 4, 120), (180, 3, 60)],
 )
 def test_a_job_stops_before_its_limit(seconds: float, minutes: int, stop: float) -> None:
     assert limit_minutes(seconds) == minutes
