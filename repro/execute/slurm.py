@@ -4,6 +4,7 @@ A job stops between epochs a little before its time limit and puts itself back i
 a signal, at the next step. It goes on from its checkpoints.
 """
 
+import io
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 COHORTS_PER_JOB = 4  # starting a job costs 4 s, so about a second a cohort
 CPUS_PER_TASK = 2  # with as many all speeds of this suite were measured
 STOP_SECONDS = 120.0  # before its time limit a job stops; SLURM's clock began before its own
-STOP_SHARE = 0.25  # ... of a short limit
-SIGNAL_SECONDS = 60  # before its time limit SLURM sends SIGUSR2, if it must (a minute more or less)
+SIGNAL_SECONDS = 60  # before its time limit SLURM sends SIGUSR2, or a minute sooner, measured 70 s
+LEAST_SECONDS = 180.0  # of a limit: that signal must not come before Python hears it
 REQUEUES = 20  # a job puts itself back into the queue at most so often
 SCONTROL_SECONDS = 60.0  # an overloaded controller may answer late
 # What the suite itself tells sbatch, and what says the same.
@@ -110,14 +111,18 @@ def slices(wave: Wave, most: int, cost: Callable[[Cohort], float]) -> tuple[Wave
 
 
 def limit_minutes(max_seconds: float) -> int:
-    """SLURM counts in whole minutes."""
-    return max(1, ceil(max_seconds / 60))
+    """SLURM counts in whole minutes. Raises UserError for too few."""
+    if max_seconds < LEAST_SECONDS:
+        raise UserError(
+            f"--max-time, the time limit of a job of SLURM, must be {LEAST_SECONDS / 60:.0f}m or "
+            f"more, not {max_seconds:g}s"
+        )
+    return ceil(max_seconds / 60)
 
 
 def stop_seconds(max_seconds: float) -> float:
     """When a job stops of itself, so that it has time to say so before its limit."""
-    limit = 60.0 * limit_minutes(max_seconds)
-    return limit - min(STOP_SECONDS, STOP_SHARE * limit)
+    return 60.0 * limit_minutes(max_seconds) - STOP_SECONDS
 
 
 def check_installed(*, dry_run: bool) -> None:
@@ -163,10 +168,12 @@ class Array:
         executor = submitit.SlurmExecutor(self.folder)
         executor.update_parameters(**self._parameters())
         try:
-            first, *_ = executor.submit_array(jobs)
+            with redirect_stderr(io.StringIO()):  # the error has it, too
+                first, *_ = executor.submit_array(jobs)
         except submitit.core.utils.FailedJobError as error:
-            said = [line for line in str(error).splitlines() if "sbatch: error" in line]
-            raise UserError(f"{said[0] if said else error} (see --slurm and --device)") from error
+            said = [line for line in str(error).splitlines() if line.startswith("sbatch: ")]
+            line = said[-1].replace("error: ", "") if said else str(error)
+            raise UserError(f"{line} (see --slurm and --device)") from error
         return str(first.job_id).partition("_")[0]
 
     def _parameters(self) -> dict[str, Any]:

@@ -122,11 +122,16 @@ def test_a_job_has_the_gpu_that_slurm_gives_it(name: str, kind: str | None) -> N
 
 @pytest.mark.parametrize(
     ("seconds", "minutes", "stop"),
-    [(8 * 3600, 480, 8 * 3600 - 120), (600, 10, 480), (90, 2, 90), (60, 1, 45), (1, 1, 45)],
+    [(8 * 3600, 480, 8 * 3600 - 120), (600, 10, 480), (181, 4, 120), (180, 3, 60)],
 )
 def test_a_job_stops_before_its_limit(seconds: float, minutes: int, stop: float) -> None:
     assert limit_minutes(seconds) == minutes
     assert stop_seconds(seconds) == stop
+
+
+def test_a_limit_that_is_too_short_is_refused() -> None:
+    with pytest.raises(UserError, match="must be 3m or more, not 60s"):
+        limit_minutes(60)
 
 
 def test_what_is_missing_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
