@@ -29,6 +29,7 @@ from tests.cli.invoke import error_of, repro, usage_error_of
         (("demo", "--trials", "-1"), "--trials must be at least 1, not -1"),
         (("demo", "--engine", "graph"), "--engine graph needs CUDA; use --engine eager or auto"),
         (("demo", "--backend", "slow"), "unknown --backend 'slow'; known: auto, inline, local"),
+        (("demo", "--ray-address", "head:6379"), "--ray-address needs --backend ray"),
         (("demo", "--max-cohort", "0"), "--max-cohort must be at least 1, not 0"),
         (("demo", "--max-cohort", "-3"), "--max-cohort must be at least 1, not -3"),
     ],

@@ -37,8 +37,8 @@ class Machines:
     def address(self) -> str:
         return str(self.cluster.address)
 
-    def add(self) -> None:
-        self.nodes.append(self.cluster.add_node(num_cpus=1, include_dashboard=False))
+    def add(self, **resources: int) -> None:
+        self.nodes.append(self.cluster.add_node(include_dashboard=False, **resources))
 
     def training(self) -> list[Any]:
         """The nodes that have a worker; its process is named after its last call."""
@@ -75,7 +75,8 @@ def machines() -> Iterator[Machines]:
         tell("Ray", STAND_IN)
         pytest.skip(STAND_IN)
     head = {"num_cpus": 0, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    deaths = {"health_check_period_ms": 1000, "health_check_failure_threshold": 2}
+    cluster = Cluster(initialize_head=True, head_node_args=head | {"_system_config": deaths})
     found = Machines(cluster, [])
     yield found
     cluster.shutdown()
@@ -84,7 +85,7 @@ def machines() -> Iterator[Machines]:
 @pytest.fixture
 def two_nodes(machines: Machines) -> Machines:
     while len(machines.nodes) < 2:
-        machines.add()
+        machines.add(num_cpus=1)
     return machines
 
 
@@ -174,8 +175,6 @@ def test_a_grid_survives_the_death_of_a_node(two_nodes: Machines, tmp_path: Path
     assert begun.end() == 0, begun.output
     assert begun.output.count("; once more") == 1
     assert results(runs) == results(inline(tmp_path / "inline", *words))
-    told = begun.output.splitlines()
-    assert not [line for line in told if "ray" in line.lower() and not line.startswith("Ray: ")]
     tell("Ray", "ran")
 
 
@@ -207,7 +206,9 @@ def test_a_signal_ends_all_with_truthful_statuses(
     assert status
     assert (status.state, status.reason) == ("STOPPED", f"stopped by {number.name}")
     assert record.history()
-    assert "give the same command again to go on" in begun.output
+    told = begun.output.splitlines()
+    assert told[-1] == f"stopped by {number.name}; give the same command again to go on"
+    assert [line for line in told if "ray" in line.lower()] == [told[1]]  # it is quiet
 
 
 def test_the_time_limit_holds_on_nodes(two_nodes: Machines, tmp_path: Path) -> None:
@@ -217,3 +218,17 @@ def test_the_time_limit_holds_on_nodes(two_nodes: Machines, tmp_path: Path) -> N
     assert "--max-time" in begun.output
     states = {s.state for r in Records(tmp_path / "shared" / "runs") if (s := r.status())}
     assert states <= {"STOPPED", "FINISHED"}
+
+
+def test_gpus_that_are_none_are_told(two_nodes: Machines, tmp_path: Path) -> None:
+    words = ["run", "demo", "--backend", "ray", "--runs-dir", str(tmp_path), "--device"]
+    asked = [sys.executable, "-m", "repro", *words]
+    env = os.environ | {"RAY_ADDRESS": two_nodes.address, "CUDA_VISIBLE_DEVICES": ""}
+    none = subprocess.run([*asked, "cuda"], env=env, capture_output=True, text=True, check=False)
+    assert (none.returncode, none.stdout) == (2, "")
+    assert none.stderr == "error: the Ray cluster has no GPUs; use --device cpu or auto\n"
+    two_nodes.add(num_cpus=1, num_gpus=1)  # so Ray is told
+    told = subprocess.run([*asked, "auto"], env=env, capture_output=True, text=True, check=False)
+    two_nodes.kill(two_nodes.nodes[-1])
+    assert told.returncode == 2
+    assert "PyTorch sees no GPU on " in told.stderr
