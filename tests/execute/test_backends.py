@@ -44,21 +44,19 @@ def test_the_backend_is_as_asked(
 
 
 def test_an_address_is_of_ray_alone() -> None:
-    with pytest.raises(UserError, match="^--ray-address needs --backend ray$"):
+    with pytest.raises(UserError, match=r"^--ray-address needs --backend ray$"):
         Placement(backend="local", ray_address="head:6379")
 
 
 def test_without_the_package_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(
-        UserError, match=r"^--backend ray needs .*: pip install 'cmkd-repro\[ray\]'$"
-    ):
+    with pytest.raises(UserError, match=r"pip install 'cmkd-repro\[ray\]'$"):
         Placement(backend="ray").devices("auto")
 
 
 def test_a_device_of_this_machine_means_nothing_on_a_cluster() -> None:
-    with pytest.raises(UserError, match="^unknown device of --backend ray 'cuda:0'; known: auto"):
+    with pytest.raises(UserError, match=r"^unknown device of --backend ray 'cuda:0'; known: auto"):
         Placement(backend="ray", ray_address="head:6379").devices("cuda:0")
 
 
