@@ -236,10 +236,19 @@ class RayCluster:
             return number, "failed" if kind == "done" else "died", repr(error.cause)
         except errors.RayError as error:  # of the actor, its node, or an answer lost with it
             self.kill(number)
-            return number, "died", str(error).partition("\n")[0]
+            return number, "died", self._reason(error)
         if kind == "mail" and (number, "done") in self.calls.values():
             self._fetch(number)
         return number, kind, what
+
+    def _reason(self, error: Exception) -> str:
+        """In a few words of the pages that Ray has."""
+        if isinstance(error, self.ray.exceptions.ActorUnavailableError):
+            return "it does not answer"
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        if not lines:
+            return type(error).__name__
+        return lines[-1] if "creation task" in lines[0] else lines[0].rstrip(".")
 
     def _fetch(self, number: int) -> None:
         fetch = self.actors[number].fetch.options(concurrency_group="news")

@@ -34,6 +34,7 @@ from tests.cli.invoke import error_of, repro, usage_error_of
             ("demo", "--backend", "slurm", "--device", "cuda:1"),
             "--device cuda:1: SLURM chooses the GPUs of a job; cpu, or cuda (also auto)",
         ),
+        (("demo", "--ray-address", "head:6379"), "--ray-address needs --backend ray"),
         (("demo", "--max-cohort", "0"), "--max-cohort must be at least 1, not 0"),
         (("demo", "--max-cohort", "-3"), "--max-cohort must be at least 1, not -3"),
     ],
