@@ -59,7 +59,9 @@ def differences(store: str, artifacts: Path, records: Iterable[Record]) -> list[
         "lost metrics": wanted - metrics,
         "metrics twice or of nothing": metrics - wanted,
     }
-    found = [f"{count.total()} {name}, such as {min(count)}" for name, count in words.items() if count]
+    found = [
+        f"{count.total()} {name}, such as {min(count)}" for name, count in words.items() if count
+    ]
     runs, params = asked(store, RUNS), dict(asked(store, PARAMS))
     by_key = {row[0]: row[1:] for row in runs}
     if len(runs) != len(records):
@@ -69,9 +71,7 @@ def differences(store: str, artifacts: Path, records: Iterable[Record]) -> list[
     return found
 
 
-def _of_run(
-    record: Record, row: tuple[Any, ...] | None, params: int, artifacts: Path
-) -> list[str]:
+def _of_run(record: Record, row: tuple[Any, ...] | None, params: int, artifacts: Path) -> list[str]:
     if row is None:
         return [f"no run of {record.key}"]
     run_id, state, started, ended, experiment, complete = row
