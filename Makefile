@@ -10,11 +10,12 @@ RUNS ?= runs
 PORT ?= 5000
 CHROMIUM ?= chromium
 CHROMEDRIVER ?= chromedriver
+CLUSTER_PACKAGES := slurm-wlm munge postgresql
 MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture test-cluster clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -93,6 +94,18 @@ test-browser: $(VENV)/.browser  ## MLflow's pages and the report of a finished d
 picture: $(VENV)/.browser  ## The README's picture of the report, of the demo in RUNS: figures/report.png.
 	CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
 	  $(VENV)/bin/python -m tests.browser.picture
+
+$(VENV)/.cluster: requirements-cluster.lock $(VENV)/.ready
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement requirements-cluster.lock
+	touch $@
+
+test-cluster: $(VENV)/.cluster  ## Ray, SLURM and MLflow on PostgreSQL, all on this machine, 15 minutes at most.
+	@there() { PATH="$$PATH:/usr/sbin" command -v sbatch munged && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; \
+	install() { $$1 apt-get update && $$1 apt-get install -y --no-install-recommends $(CLUSTER_PACKAGES); } >/dev/null 2>&1; \
+	there || if [ "$$(id -u)" = 0 ]; then install env; else install "sudo -n"; fi; \
+	there || echo "not all of SLURM, munge and PostgreSQL is here, and what is missing is stood in for:" \
+	  "install Debian's $(CLUSTER_PACKAGES)"
+	MPLBACKEND=Agg $(VENV)/bin/python -m tests.cluster $(MORE)
 
 soak: setup  ## Launchers killed at random and at every fault point over grid demo, under 15 minutes.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.soak $(MORE)
