@@ -12,6 +12,7 @@ CHROMIUM ?= chromium
 CHROMEDRIVER ?= chromedriver
 GPUS ?= 1
 TEACHERS ?= own
+CLUSTER_PACKAGES := slurm-wlm munge postgresql
 MORE ?=
 data_option = $(if $(DATA),--data "$(DATA)")
 teachers_option = $(if $(filter torchvision,$(TEACHERS)),--imported torchvision)
@@ -19,7 +20,7 @@ teachers_option = $(if $(filter torchvision,$(TEACHERS)),--imported torchvision)
 launcher = $(if $(filter-out 1,$(GPUS)),$(VENV)/bin/torchrun --nproc-per-node $(GPUS) -m repro,$(REPRO))
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar reproduce-imagenet tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar reproduce-imagenet tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture test-cluster clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -104,6 +105,19 @@ test-browser: $(VENV)/.browser  ## MLflow's pages and the report of a finished d
 picture: $(VENV)/.browser  ## The README's picture of the report, of the demo in RUNS: figures/report.png.
 	CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" REPRO_BROWSER_RUNS="$(RUNS)" \
 	  $(VENV)/bin/python -m tests.browser.picture
+
+$(VENV)/.cluster: requirements-cluster.lock $(VENV)/.ready
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement requirements-cluster.lock
+	touch $@
+
+test-cluster: $(VENV)/.cluster  ## Ray, SLURM and MLflow on PostgreSQL, all on this machine, 15 minutes at most.
+	@there() (PATH="$$PATH:/usr/sbin"; command -v sbatch && command -v munged && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1; \
+	get() { $$1 DEBIAN_FRONTEND=noninteractive apt-get "$${@:2}"; } >/dev/null 2>&1; \
+	install() { get "$$1" update && get "$$1" install -y --no-install-recommends $(CLUSTER_PACKAGES); }; \
+	there || if [ "$$(id -u)" = 0 ]; then install env; else install "sudo -n env"; fi; \
+	there || echo "not all of SLURM, munge and PostgreSQL is here, and what is missing is stood in for:" \
+	  "install Debian's $(CLUSTER_PACKAGES)"
+	MPLBACKEND=Agg $(VENV)/bin/python -m tests.cluster $(MORE)
 
 soak: setup  ## Launchers killed at random and at every fault point over grid demo, under 15 minutes.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.soak $(MORE)

@@ -18,6 +18,7 @@ from repro.options import (
     RUNS_DIR,
     Command,
     bench_options,
+    budget_options,
     choice_options,
     grid_options,
     import_options,
@@ -87,6 +88,15 @@ def plan(**given: Any) -> None:
     from repro import planned
 
     planned.show_plan(request(**given), console())
+
+
+@main.command()
+@budget_options
+def budget(runs_dir: Path, **given: Any) -> None:
+    """Print GPU hours and wall time of every grid on several GPUs, as Markdown."""
+    from repro import budget
+
+    budget.tell(click.echo, runs_dir, **given)
 
 
 @main.command()

@@ -184,6 +184,26 @@ def slurm_options(command: Command) -> Command:
     return command
 
 
+BUDGET = (
+    click.option("--profile", default="paper", show_default=True, help="paper, quick or demo."),
+    click.option("--methods", callback=words, help="ce,kd,... or all (default: the grid's own)."),
+    click.option("--gpus", default="1,8,64", show_default=True, callback=words, help="How many."),
+    click.option("--max-cohort", type=int, default=8, show_default=True, help="As of run."),
+    click.option(
+        "--speed",
+        type=float,
+        help="Multiply-accumulates a second of a GPU (default: what is measured, or assumed).",
+    ),
+    RUNS_DIR,
+)
+
+
+def budget_options(command: Command) -> Command:
+    for option in reversed(BUDGET):
+        command = option(command)
+    return command
+
+
 BENCH = (
     click.option("--pairs", callback=words, help="teacher:student,... (default: two)."),
     click.option("--cohorts", callback=words, help="Students side by side (default: 1,8)."),

@@ -28,6 +28,7 @@ def test_the_commands_are_known() -> None:
     assert {" ".join(path) for path in commands()} == {
         "run",
         "plan",
+        "budget",
         "status",
         "doctor",
         "show-run",

@@ -6,132 +6,155 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from repro.environment import ROOT
 from repro.records import Records
+from repro.tracking import load_results
 from tests.cluster import postgresql
-from tests.cluster.compared import asked, differences, forget
+from tests.cluster.compared import RUNS, asked, differences, forget
 from tests.cluster.told import tell
 from tests.tracking.made_runs import make_all
 
 EPOCHS = 30
+COUNTED = "SELECT count(*), max(timestamp), (SELECT count(*) FROM runs) FROM metrics"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Site:
-    """A tracking server, and finished records of which it knows nothing."""
+    """A tracking server, and finished records of which it knows nothing: of ``processes`` times
+    ``runs``."""
 
     server: postgresql.Server
     made: Records
     processes: int
-    runs: int  # of each
+    runs: int
+
+    def __len__(self) -> int:
+        return self.processes * self.runs
 
     def compare(self) -> list[str]:
         return differences(self.server.store, self.server.artifacts, self.made)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Where there is no PostgreSQL, sqlite with as many writers as it takes."""
     folder, lacking = tmp_path_factory.mktemp("site"), postgresql.lacking()
-    processes, runs = (3, 4) if lacking else (16, 20)
+    processes, runs = (3, 12) if lacking else (16, 20)
     with ExitStack() as stack:
         store = f"sqlite:///{folder}/server.db"
         if not lacking:
             store = stack.enter_context(postgresql.postgresql())
-        port, workers = postgresql.free_port(), "1" if lacking else postgresql.WORKERS
-        server = postgresql.Server(store, folder, port, workers)
+        workers = postgresql.ONE_WORKER if lacking else postgresql.WORKERS
+        server = postgresql.Server(store, folder, postgresql.free_port(), workers)
         stack.callback(server.kill)
         server.start()
-        yield Site(server, make_all(folder / "made", processes * runs, EPOCHS), processes, runs)
+        made = make_all(folder / "made", processes * runs, EPOCHS)
+        yield Site(server, made, processes, runs)
     tell("PostgreSQL", f"stood in: {lacking}, MLflow's server on sqlite" if lacking else "ran")
 
 
 @pytest.fixture
-def fresh(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(whole: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """Without runs of other tests."""
-    forget(site.server.store)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", site.server.uri)
-    return site
+    forget(whole.server.store)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", whole.server.uri)
+    return whole
+
+
+@pytest.fixture
+def part(site: Site, tmp_path: Path) -> Site:
+    """Of an eighth of the processes."""
+    processes = max(1, site.processes // 8)
+    made = make_all(tmp_path / "made", processes * site.runs, EPOCHS)
+    return replace(site, made=made, processes=processes)
 
 
 def write(site: Site, target: Path, before: float | None = None) -> tuple[list[str], float]:
     """All processes at once; what they said, and the seconds. ``before``: after so many seconds the
     server is killed and started again."""
-    command = [sys.executable, "-m", "tests.cluster.writer", str(site.made.runs_dir), str(target)]
-    writers = []
-    for number in range(site.processes):
-        numbers = range(number * site.runs, (number + 1) * site.runs)
-        words = [*command, *map(str, numbers)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        writers.append(subprocess.Popen(words, cwd=ROOT, text=True, **pipes))
-    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * site.processes
+    words = [str(site.made.runs_dir), str(target), str(site.processes), str(site.runs)]
+    writers = subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster.writer", *words],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert writers.stdin
+    assert writers.stdout
+    assert writers.stdout.readline() == "ready\n"
     began = time.perf_counter()
-    for writer in writers:
-        writer.stdin.write("\n")
-        writer.stdin.flush()
+    writers.stdin.write("\n")
+    writers.stdin.flush()
     if before is not None:
         time.sleep(before)
         site.server.kill()
         site.server.start()
-    said = [line for writer in writers for line in json.loads(writer.communicate()[0])]
-    assert [writer.returncode for writer in writers] == [0] * site.processes
-    return said, time.perf_counter() - began
-
-
-def sync(runs_dir: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "repro", "sync", "--runs-dir", str(runs_dir)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    said, _ = writers.communicate()
+    assert writers.returncode == 0
+    return json.loads(said), time.perf_counter() - began
 
 
 def report(site: Site, words: str, seconds: float) -> None:
-    runs = site.processes * site.runs
-    print(f"{words}: {runs} runs in {seconds:.0f} s, {runs / seconds:.1f} runs/s")
+    print(f"\n{words}: {len(site)} runs in {seconds:.0f} s, {len(site) / seconds:.1f} runs/s")
 
 
-def test_many_processes_log_live(fresh: Site, tmp_path: Path) -> None:
-    said, seconds = write(fresh, tmp_path)
-    report(fresh, f"live, {fresh.processes} processes", seconds)
+def sync(runs_dir: Path) -> str:
+    """What the command says."""
+    done = subprocess.run(sync_words(runs_dir), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def sync_words(runs_dir: Path) -> list[str]:
+    return [sys.executable, "-m", "repro", "sync", "--runs-dir", str(runs_dir)]
+
+
+def test_many_processes_log_live(site: Site, tmp_path: Path) -> None:
+    said, seconds = write(site, tmp_path)
+    report(site, f"live, {site.processes} processes", seconds)
     assert said == []
-    assert fresh.compare() == []
-    again = sync(tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert f"0 runs brought up to date, {len(list(fresh.made))} right already" in again.stdout
-
-
-def test_a_restart_of_the_server_loses_nothing(fresh: Site, tmp_path: Path) -> None:
-    said, seconds = write(fresh, tmp_path, before=4.0)
-    report(fresh, "live, with a restart", seconds)
-    assert all("`repro sync` adds" in line for line in said)
-    healed = sync(tmp_path)
-    assert healed.returncode == 0, healed.stderr
-    assert fresh.compare() == []
-
-
-def test_a_sync_of_records_from_elsewhere_writes_the_same_once(fresh: Site) -> None:
-    """Cut short by the server's end; the same command goes on."""
-    made = fresh.made.runs_dir
+    assert site.compare() == []
+    before, began = asked(site.server.store, COUNTED), time.perf_counter()
+    assert f"0 runs brought up to date, {len(site)} right already" in sync(tmp_path)
+    report(site, "a sync that has nothing to do", time.perf_counter() - began)
+    assert asked(site.server.store, COUNTED) == before
     began = time.perf_counter()
-    words = [sys.executable, "-m", "repro", "sync", "--runs-dir", str(made)]
-    cut = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while len(asked(fresh.server.store, "SELECT 1 FROM runs WHERE lifecycle_stage='active'")) < 5:
+    assert len(load_results(tmp_path)) == len(site)
+    report(site, "read for tables", time.perf_counter() - began)
+
+
+def test_a_restart_of_the_server_loses_nothing(part: Site, tmp_path: Path) -> None:
+    said, seconds = write(part, tmp_path / "live", before=4.0)
+    report(part, "live, with a restart", seconds)
+    assert all("`repro sync` adds" in line for line in said)
+    sync(tmp_path / "live")
+    assert part.compare() == []
+
+
+def test_a_sync_of_records_from_elsewhere_writes_the_same_once(part: Site) -> None:
+    """Cut short by the server's end; the same command goes on."""
+    made, store = part.made.runs_dir, part.server.store
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    cut = subprocess.Popen(sync_words(made), text=True, **pipes)
+    while len(asked(store, RUNS)) < 2:
         assert cut.poll() is None
         time.sleep(0.1)
-    fresh.server.kill()
+    part.server.kill()
     _, error = cut.communicate()
     assert cut.returncode == 2
     assert "nothing is lost" in error
     assert "give the same command again" in error
-    fresh.server.start()
-    went_on = sync(made)
-    assert went_on.returncode == 0, went_on.stderr
-    report(fresh, "sync of one process, with a restart", time.perf_counter() - began)
-    assert fresh.compare() == []
-    before = asked(fresh.server.store, "SELECT max(timestamp), count(*) FROM metrics")
-    again = sync(made)
-    assert f"0 runs brought up to date, {len(list(fresh.made))} right already" in again.stdout
-    assert asked(fresh.server.store, "SELECT max(timestamp), count(*) FROM metrics") == before
+    part.server.start()
+    began = time.perf_counter()
+    sync(made)
+    report(part, "sync by one process", time.perf_counter() - began)
+    assert part.compare() == []
+    before = asked(store, COUNTED)
+    assert f"0 runs brought up to date, {len(part)} right already" in sync(made)
+    assert asked(store, COUNTED) == before

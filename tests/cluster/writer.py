@@ -1,11 +1,12 @@
-"""A process of the suite that has trained runs, as far as MLflow can tell: it plays their records.
+"""Processes of the suite that have trained runs, as far as MLflow can tell: they play records.
 
-``python -m tests.cluster.writer FROM TO NUMBER...``: the finished records of these runs (see
-``made_runs``) in the runs directory FROM come to be in TO, epoch by epoch, and are logged live. It
-begins when a line comes in, and prints what was said, as JSON.
+``python -m tests.cluster.writer FROM TO PROCESSES RUNS``: the finished records of ``made_runs`` in
+the runs directory FROM come to be in TO, epoch by epoch, each process's RUNS together, and are
+logged live. They begin when a line comes in; what was said comes out, as JSON.
 """
 
 import json
+import multiprocessing
 import shutil
 import sys
 import time
@@ -64,7 +65,18 @@ def status_of(record: Record) -> Status:
     return status
 
 
+def main(source: str, target: str, processes: int, runs: int) -> None:
+    """All begin at once, with MLflow imported: sixteen imports take a minute of two cores."""
+    import repro.tracking  # noqa: F401
+
+    numbers = [list(range(p * runs, (p + 1) * runs)) for p in range(processes)]
+    given = [(Path(source), Path(target), mine) for mine in numbers]
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        said = pool.starmap(play, given, chunksize=1)
+    print(json.dumps([line for lines in said for line in lines]))
+
+
 if __name__ == "__main__":
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(json.dumps(play(Path(sys.argv[1]), Path(sys.argv[2]), list(map(int, sys.argv[3:])))))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
