@@ -292,11 +292,15 @@ def ui(port: int, browser: bool, runs_dir: Path) -> None:
 
 
 @main.command()
+@click.argument("what", required=False, type=click.Choice(["imagenet"]))
 @bench_options
-def bench(json: Path | None, device: str, **given: Any) -> None:
-    """Measure training speed beside the usual loop, and where a step's time goes."""
-    from repro.bench import command
-    from repro.request import find_device
+def bench(what: str | None, json: Path | None, device: str, **given: Any) -> None:
+    """Measure training speed beside the usual loop; of imagenet, how fast images are decoded."""
+    from repro.bench import command, folder
+    from repro.request import find_device, given_source
 
+    if what:
+        source = given["data"] or given_source(what)
+        return folder.bench(source, ROOT / "data", find_device(device), console())
     asked = command.request_of(find_device(device), **given)
-    command.bench(asked, json, console(stderr=json == Path("-")))
+    return command.bench(asked, json, console(stderr=json == Path("-")))

@@ -50,11 +50,12 @@ def late_epoch(epochs: int) -> int:
 def final_metrics(history: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
     """Last, best, and the mean of the last ten epochs (of a short training: ``tail_epochs``)."""
     top1 = [entry["metrics"]["test/top1"] for entry in history]
-    tail = top1[-tail_epochs(len(top1)) :]
+    tail, last = top1[-tail_epochs(len(top1)) :], history[-1]["metrics"]
     return (
         ("final/top1_last", top1[-1]),
         ("final/top1_best", max(top1)),
         ("final/top1_last10", sum(tail) / len(tail)),
-        ("final/test_loss_last", history[-1]["metrics"]["test/loss"]),
+        ("final/test_loss_last", last["test/loss"]),
+        *([("final/top5_last", last["test/top5"])] if "test/top5" in last else []),
         ("final/train_seconds", sum(e["seconds"] / e["students"] for e in history)),
     )
