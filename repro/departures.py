@@ -21,6 +21,15 @@ DEPARTURES: tuple[str, ...] = (
     "A run that diverged counts in the claims about accuracy (C1, C4, C5, C6) with the accuracy of "
     "chance, with the verdict without it beside; its network is not measured, so C2, C3 and C7 are "
     "at best inconclusive where KD or CMKD diverged, and tables and figures leave it out.",
+    "Images of a folder stand in the order of class and name, not of their bytes, and ImageNet "
+    "is known by its numbers of images and classes alone: reading 150 GB through to be sure "
+    "would take an hour.",
+    "On ImageNet one that cannot be decoded is shown black, and its label counts.",
+    "On ImageNet bfloat16 is the default where the literature has float32; `--precision fp32` "
+    "is theirs.",
+    "Where several processes train one cohort, the BatchNorm statistics that are kept and "
+    "evaluated are those of rank 0, and a batch of fewer images than processes is seen whole by "
+    "each.",
     "Rows of `published.csv` that are marked as copied are left out; some papers quote others "
     "without saying whether they ran them again: the source beside a value is the one it was read "
     "in.",
