@@ -56,7 +56,7 @@ def entries() -> list[Entry]:
     """A run a method, as the grid makes it, and its adapter on real shapes."""
     choice = Choice(trials=1, pairs=(PAIR,), methods=METHODS)
     runs = expand("cifar-same", PROFILES["paper"], choice)
-    labels = training_labels(DATASET)
+    labels = training_labels(DATASET, NUM_CLASSES[DATASET])
     teacher = zeros(shapes(PAIR.partition(":")[0], NUM_CLASSES[DATASET]))
     return [entry(run, teacher, labels) for run in runs if run.teacher]
 

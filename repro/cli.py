@@ -11,17 +11,16 @@ from repro.errors import UserError
 from repro.options import (
     BROWSED,
     FOUND,
-    IMPORTED,
     PLACEMENT_WORDS,
     PORT,
     PROFILE,
     RUNS_DIR,
-    Command,
     bench_options,
     budget_options,
     choice_options,
     grid_options,
     import_options,
+    output_options,
     run_options,
     slurm_options,
 )
@@ -181,20 +180,6 @@ def verify(name: str) -> None:  # noqa: ARG001
         click.echo(f"{what}: {value}")
 
 
-OUTPUT = (
-    click.argument("grid", required=False),
-    PROFILE,
-    IMPORTED,
-    RUNS_DIR,
-)
-
-
-def output_options(command: Command) -> Command:
-    for option in reversed(OUTPUT):
-        command = option(command)
-    return command
-
-
 @main.command()
 @output_options
 def tables(**given: Any) -> None:
@@ -295,7 +280,7 @@ def ui(port: int, browser: bool, runs_dir: Path) -> None:
 @click.argument("what", required=False, type=click.Choice(["imagenet"]))
 @bench_options
 def bench(what: str | None, json: Path | None, device: str, **given: Any) -> None:
-    """Measure training speed beside the usual loop; of imagenet, how fast images are decoded."""
+    """Measure training speed beside the usual loop; imagenet: decoding and training."""
     from repro.bench import command, folder
     from repro.request import find_device, given_source
 

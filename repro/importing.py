@@ -111,6 +111,8 @@ def origin(path: Path, expected: Expected) -> dict[str, object]:
 
 def _profile(name: str, dataset: str) -> str:
     known = IMAGENET_PROFILES if dataset == "imagenet" else PROFILES
+    if name not in PROFILES:
+        raise choose("profile", name, known)
     if name not in known or known[name].stream.dataset != dataset:
         raise UserError(f"a teacher is imported for {dataset}: give --profile paper or quick")
     return name

@@ -256,3 +256,18 @@ def import_options(command: Command) -> Command:
     for option in reversed(IMPORT):
         command = option(command)
     return command
+
+
+OUTPUT = (
+    click.argument("grid", required=False),
+    PROFILE,
+    IMPORTED,
+    RUNS_DIR,
+)
+
+
+def output_options(command: Command) -> Command:
+    """Of what is shown of grids."""
+    for option in reversed(OUTPUT):
+        command = option(command)
+    return command

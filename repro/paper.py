@@ -110,7 +110,7 @@ IMAGENET_STRONGER: tuple[Pair, ...] = (
     *((t, "resnet18") for t in ("resnet34", "resnet50", "resnet101", "resnet152")),
     *((t, "resnet34") for t in ("resnet50", "resnet101", "resnet152")),
 )
-TORCHDISTILL = "torchdistill configs/official/ilsvrc2012, sample/ilsvrc2012"
+TORCHDISTILL = "torchdistill@3e4373c configs/sample/ilsvrc2012/*.yaml"
 IMAGENET_EPOCHS = Fact(100, TORCHDISTILL)
 IMAGENET_BATCH_SIZE = Fact(256, TORCHDISTILL)
 IMAGENET_LEARNING_RATE = Fact(0.1, TORCHDISTILL)

@@ -31,7 +31,7 @@ EVERYWHERE: dict[str, dict[str, Fact]] = {
     },
     "dist": {"temperature": Fact(1.0, DIST)},
     "reviewkd": {"warmup_epochs": Fact(5, "ReviewKD@cede6ea ImageNet/imagenet_amp.py")},
-    "ofd": {"ofd_weight": Fact(1e-4, "OFD's ImageNet options, as mdistiller quotes them")},
+    "ofd": {"ofd_weight": Fact(1e-4, f"{MDISTILLER} configs/imagenet/ (OFD)")},
     "nkd": {
         "gamma": Fact(1.5, "cls_KD@e21ad37 configs/distillers/imagenet/"),
         "temperature": Fact(1.0, "cls_KD@e21ad37 configs/distillers/imagenet/"),

@@ -48,6 +48,7 @@ IMAGENET: dict[str, Fact] = {
     "optim.milestones": paper.IMAGENET_MILESTONES,
     "optim.decay": paper.DECAY,
 }
+OF_FOLDERS = ("side", "classes", "images")  # of a stream; neutral where there is none
 OPEN: dict[str, dict[str, Unknown]] = {"cmkd": paper.CMKD}  # method -> field ("a_b" for a.b)
 COMPOSED = {
     Standardized.__name__: METHODS[f"kd{LS}"].citation,
@@ -93,7 +94,9 @@ def _values(run: Run) -> Iterator[tuple[str, Any]]:
     yield "teacher", key(run.teacher)[:12] if run.teacher and uses_teacher(run.loss) else "none"
     yield from (("trial", run.trial), ("precision", run.precision))
     for part in ("stream", "optim"):
-        yield from ((f"{part}.{name}", value) for name, value in vars(getattr(run, part)).items())
+        for name, value in vars(getattr(run, part)).items():
+            if value or name not in OF_FOLDERS:
+                yield f"{part}.{name}", value
     yield from _walk("loss", run.loss)
 
 

@@ -9,8 +9,9 @@ from repro import budget
 from repro.budget import Job, Speed, jobs_of, page, speed_on_gpus, wall_seconds
 from repro.estimate import ASSUMED_SPEED, clock, estimates
 from repro.grid import Choice
-from repro.launch import request_of, waves_of
+from repro.planned import waves_of
 from repro.records import Records
+from repro.request import request_of
 from tests.cli.invoke import error_of, repro
 
 

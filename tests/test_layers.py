@@ -115,6 +115,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
             "rich",
             {
                 "repro.bench.command",
+                "repro.bench.folder",
                 "repro.bench.report",
                 "repro.cli",
                 "repro.execute.slurm",

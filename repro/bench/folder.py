@@ -27,9 +27,8 @@ from repro.estimate import clock
 from repro.grid import expand
 from repro.models import build
 from repro.outputs import Batch
-from repro.planned import waves_of
+from repro.plan import plan
 from repro.profiles import Profile, profile_named
-from repro.records import Records
 from repro.spec import Run
 from repro.train.student import Student
 from repro.train.teacher import LiveTeacher
@@ -91,8 +90,7 @@ def loader_rate(
 def step_rate(dataset: Dataset, profile: Profile, device: torch.device, seconds: float) -> Rate:
     """Of the grid's first cohort of students: the teacher and each student on one batch."""
     runs = expand(GRID, profile)
-    waves, _ = waves_of(runs, Records(Path()), 8)
-    cohort = waves[-1][0]
+    cohort = plan(runs, set(), {})[-1][0]
     students = [Student(run, initial(run, device)) for run in cohort.runs]
     teacher = untrained(runs[0], device)
     side, size = side_of(profile.stream), profile.stream.batch_size

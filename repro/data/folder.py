@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from repro.data.torchvision_cure import import_torchvision
@@ -21,12 +20,6 @@ from repro.errors import UserError
 
 SPLITS = ("train", "val")
 RESIZED = 256 / 224  # the side to which an image is resized, of the one that is cut out of it
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    Image.DecompressionBombError,
-)
 LAYOUT = "a folder of images has train/CLASS/*.jpg and val/CLASS/*.jpg"
 
 
@@ -91,11 +84,13 @@ class FolderImages:
 
 
 def decoded(path: Path, how: str, side: int) -> Decoded:
+    from PIL import Image  # not where only CIFAR is trained on
+
     try:
         with Image.open(path) as image:
             pixels = np.array(transform(how, side)(image.convert("RGB")))
         return Decoded(torch.from_numpy(pixels))
-    except UNREADABLE as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         return Decoded(torch.zeros(side, side, 3, dtype=torch.uint8), reason)
 

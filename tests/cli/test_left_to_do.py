@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro import estimate, launch
+from repro import estimate, planned
 from repro.records import Records
 from tests.cli.invoke import DEMO, EPOCHS, begin, files, repro
 
@@ -63,7 +63,7 @@ def test_failed_runs_are_told_with_reason_and_way_out(tmp_path: Path) -> None:
 
 def test_the_estimate_uses_the_speed_recorded_on_this_machine(tmp_path: Path) -> None:
     assert estimate.machine_speed(Records(tmp_path), torch.device("cpu")) is None
-    device = launch.device_name(torch.device("cpu"))
+    device = planned.device_name(torch.device("cpu"))
     for trial, speed in enumerate((1e9, 5e9, 2e9)):
         record = begin(replace(DEMO[0], trial=trial), tmp_path, epochs=0)
         record.write_json("environment.json", {"device": device})
@@ -79,4 +79,4 @@ def test_the_estimate_uses_the_speed_recorded_on_this_machine(tmp_path: Path) ->
     [(0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (5400, "1.5 h")],
 )
 def test_times_are_told_in_the_unit_that_fits(seconds: float, text: str) -> None:
-    assert launch.clock(seconds) == text
+    assert planned.clock(seconds) == text

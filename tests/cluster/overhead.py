@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from repro.backends import Placement, train
-from repro.launch import waves_of
 from repro.plan import Wave
+from repro.planned import waves_of
 from repro.records import Records
 from tests import tiny
 
