@@ -53,9 +53,9 @@ def check_imported(runs: Iterable[Run], choice: Choice) -> None:
             raise UserError(
                 f"the imported {teacher.network} knows {teacher.stream.dataset}, not {data}"
             )
-        for classes in {run.stream.classes for run in runs} - {teacher.stream.classes}:
-            own = f"{teacher.stream.classes or 'all of the'} classes"
+        own = teacher.stream.num_classes
+        for classes in {run.stream.num_classes for run in runs} - {own}:
             raise UserError(
-                f"the imported {teacher.network} answers {own}, the folder of images has "
-                f"{classes or 'all of them'}: leave it out, and teachers are trained on the folder"
+                f"the imported {teacher.network} answers {own:,} classes, the folder of images has "
+                f"{classes:,}: leave it out, and teachers are trained on the folder"
             )

@@ -22,6 +22,7 @@ Split = Literal["full", "tune"]
 Augment = Literal["crop-flip", "crop", "none", "resized-crop-flip"]
 Precision = Literal["fp32", "bf16"]
 SecondView = Literal["none", "strong"]
+NUM_CLASSES: dict[str, int] = {"cifar100": 100, "digits": 10, "imagenet": 1000}
 
 
 def check_whole(name: str, number: object, *, least: int) -> None:
@@ -59,6 +60,10 @@ class Stream:
             check_whole(name, getattr(self, name), least=1)
         for name in ("train_per_class", "test_per_class", "side", "classes"):
             check_whole(name, getattr(self, name), least=0)
+
+    @property
+    def num_classes(self) -> int:
+        return self.classes or NUM_CLASSES[self.dataset]
 
 
 def tail_epochs(epochs: int) -> int:

@@ -1,9 +1,9 @@
 """How many classes and images the datasets have, and how large, without loading them."""
 
 from repro.data.dataset import HELD_OUT
+from repro.spec import NUM_CLASSES as NUM_CLASSES
 from repro.spec import Stream
 
-NUM_CLASSES = {"cifar100": 100, "digits": 10, "imagenet": 1000}
 SIDE = {"cifar100": 32, "digits": 16, "imagenet": 224}  # pixels of an image
 NUM_IMAGES = {  # train, test
     "cifar100": (50_000, 10_000),
@@ -13,7 +13,7 @@ NUM_IMAGES = {  # train, test
 
 
 def classes_of(stream: Stream) -> int:
-    return stream.classes or NUM_CLASSES[stream.dataset]
+    return stream.num_classes
 
 
 def side_of(stream: Stream) -> int:

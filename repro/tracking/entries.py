@@ -78,6 +78,9 @@ def epoch_metrics(entry: dict[str, Any]) -> list[Metric]:
 
 def dataset_input(stream: spec.Stream, images: str) -> DatasetInput:
     """``images``: the fingerprint of the training images, of which MLflow takes 36 characters."""
-    source = "cs.toronto.edu/~kriz/cifar.html" if stream.dataset == "cifar100" else "scikit-learn"
+    own = "a folder of images" if stream.images else "image-net.org"
+    source = {"cifar100": "cs.toronto.edu/~kriz/cifar.html", "imagenet": own}.get(
+        stream.dataset, "scikit-learn"
+    )
     profile = str(spec.encode(stream))
     return DatasetInput(Dataset(stream.dataset, images[:36], "local", source, profile=profile))
