@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from rich.console import Console
 
 from repro.backends import train
@@ -23,14 +24,14 @@ from repro.limits import Limits, OutOfTime
 from repro.live import Live, open_mirror
 from repro.plan import Cohort, Wave
 from repro.planned import folder_words, time_words, waves_of
-from repro.profiles import IMAGENET_GRIDS, Profile
+from repro.profiles import IMAGENET_GRIDS
 from repro.progress import TerminalProgress
 from repro.records import Records
-from repro.request import Request, find_device, find_devices
+from repro.request import Request, find_device
 from repro.runtime import Outcome, Progress, RecordsOnly, Runtime, Stopped, Tracker
 from repro.spec import Run, key
 from repro.stale import close_stale
-from repro.train.ranks import ALONE, Ranks, joined
+from repro.train.ranks import ALONE, Ranks, joined, under_torchrun
 
 
 def run(request: Request, console: Console) -> int:
@@ -40,8 +41,11 @@ def run(request: Request, console: Console) -> int:
         from repro.submission import submit
 
         return submit(request, console)
-    ranks = joined(find_device(request.device))
+    ranks = joined(find_device(request.device)) if under_torchrun() else ALONE
+    if ranks.size > 1 and request.placement.backend not in ("auto", "inline"):
+        raise UserError("under torchrun the processes are there already: leave out --backend")
     if ranks.rank:
+        prepare(find_device(request.device))
         follow(runtime_of(request, RecordsOnly(), Silent(), ranks))
         return 0
     limits = Limits(request.max_seconds)
@@ -70,9 +74,18 @@ def train_grid(request: Request, console: Console, limits: Limits, ranks: Ranks 
             prepare(devices[0])
         console.print(time_words(waves, request, records, devices, ranks.size), highlight=False)
         with limits.signals():
-            outcome = _train(request, profile, waves, limits, console, ranks)
+            work = Work(profile.name, waves, devices)
+            outcome = _train(request, work, limits, console, ranks)
     failed = report_failures(runs, records, console)
     return replace(outcome, failed=outcome.failed or failed)
+
+
+class Work(NamedTuple):
+    """What is left of a grid under a profile, and where it is trained."""
+
+    profile: str
+    waves: tuple[Wave, ...]
+    devices: tuple[torch.device, ...]
 
 
 def runtime_of(
@@ -82,7 +95,7 @@ def runtime_of(
     return Runtime(
         runs_dir=request.runs_dir,
         data_dir=request.data_dir,
-        device=find_device(request.device),
+        device=more.pop("device", None) or find_device(request.device),
         tracker=tracker,
         progress=progress,
         tags=more.pop("tags", {}),
@@ -95,16 +108,9 @@ def runtime_of(
     )
 
 
-def _train(
-    request: Request,
-    profile: Profile,
-    waves: tuple[Wave, ...],
-    limits: Limits,
-    console: Console,
-    ranks: Ranks,
-) -> Outcome:
+def _train(request: Request, work: Work, limits: Limits, console: Console, ranks: Ranks) -> Outcome:
     """Train the waves."""
-    devices = find_devices(request.device)
+    waves, devices = work.waves, work.devices
     cohorts = [cohort for wave in waves for cohort in wave]
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
     make_directory(make_directory(request.runs_dir) / "records")
@@ -119,7 +125,8 @@ def _train(
             tracker,
             progress,
             ranks,
-            tags={"profile": profile.name, "grid": request.grid},
+            device=devices[0],
+            tags={"profile": work.profile, "grid": request.grid},
             tick=limits.tick,
             before_epoch=limits.before_epoch,
             deadline=limits.deadline,

@@ -1,5 +1,6 @@
 """Under torchrun, the processes beside rank 0: they train along and write nothing."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -25,7 +26,13 @@ class Silent:
 
 
 def follow(runtime: Runtime) -> None:
-    """Train every cohort that rank 0 does, until it says that there is none left."""
+    """Train every cohort that rank 0 does, until it says that there is none left.
+
+    Signals, which a terminal and torchrun send to all, are rank 0's to hear: it stops all at one
+    place.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     while (cohort := runtime.ranks.said()) is not None:
         with suppress(Ended):
             FollowerJob(cohort, runtime).run()
