@@ -20,7 +20,7 @@ teachers_option = $(if $(filter torchvision,$(TEACHERS)),--imported torchvision)
 launcher = $(if $(filter-out 1,$(GPUS)),$(VENV)/bin/torchrun --nproc-per-node $(GPUS) -m repro,$(REPRO))
 grid_words = --profile $(PROFILE) --runs-dir "$(RUNS)"
 
-.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar reproduce-imagenet tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture test-cluster clean
+.PHONY: help setup test lint soak mutants statistics demo reproduce-cifar reproduce-imagenet campaign tables figures claims report methods bench bench-gpu ui browse status doctor test-browser picture test-cluster clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,6 +42,9 @@ reproduce-cifar: setup  ## The CIFAR-100 grid: PROFILE=paper|quick|demo|auto DAT
 	$(REPRO) run cifar $(grid_words) $(data_option) $(MORE)
 	$(REPRO) tables cifar $(grid_words)
 	$(REPRO) figures cifar $(grid_words)
+
+campaign: setup  ## The grids in the order of what they tell, for MAX=8h: PROFILE= DATA= MORE=; the same command goes on.
+	$(REPRO) campaign $(grid_words) $(data_option) $(if $(MAX),--max-time $(MAX)) $(MORE)
 
 reproduce-imagenet: setup  ## ImageNet or a folder like it: DATA=path PROFILE=paper|quick GPUS=n TEACHERS=torchvision MORE=.
 	$(if $(teachers_option),for n in resnet34 resnet50; do $(REPRO) import-teacher torchvision --network $$n $(data_option) --runs-dir "$(RUNS)" || exit; done)

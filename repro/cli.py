@@ -7,23 +7,8 @@ from typing import Any
 
 import click
 
+from repro import options
 from repro.errors import UserError
-from repro.options import (
-    BROWSED,
-    FOUND,
-    PLACEMENT_WORDS,
-    PORT,
-    PROFILE,
-    RUNS_DIR,
-    bench_options,
-    budget_options,
-    choice_options,
-    grid_options,
-    import_options,
-    output_options,
-    run_options,
-    slurm_options,
-)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,7 +38,7 @@ def request(imported: tuple[str, ...] = (), backend: str = "auto", **given: Any)
     from repro.imported import with_imported
     from repro.request import request_of
 
-    words = {name: given.pop(name) for name in PLACEMENT_WORDS if name in given}
+    words = {name: given.pop(name) for name in options.PLACEMENT_WORDS if name in given}
     placement = placement_of(backend, **words)
     return with_imported(request_of(**given, placement=placement), imported)
 
@@ -65,9 +50,9 @@ def console(*, stderr: bool = False) -> Any:
 
 
 @main.command()
-@grid_options
-@run_options
-@slurm_options
+@options.grid_options
+@options.run_options
+@options.slurm_options
 def run(data: Path | None, **given: Any) -> None:
     """Train what is left of GRID; the same command goes on after any interruption."""
     from repro import launch
@@ -81,7 +66,22 @@ def run(data: Path | None, **given: Any) -> None:
 
 
 @main.command()
-@grid_options
+@options.campaign_options
+def campaign(data: Path | None, **given: Any) -> None:
+    """Train the grids in the order of what they tell, for as long as there is time."""
+    from repro import campaign
+    from repro.limits import Interrupted
+    from repro.request import Request
+
+    try:
+        sys.exit(campaign.campaign(Request(grid="cifar", source=data, **given), console()))
+    except Interrupted as error:
+        click.echo(f"{error}; give the same command again to go on", err=True)
+        sys.exit(error.exit_code)
+
+
+@main.command()
+@options.grid_options
 def plan(**given: Any) -> None:
     """Print what GRID would run, what is done, and an estimate of the time."""
     from repro import planned
@@ -90,7 +90,7 @@ def plan(**given: Any) -> None:
 
 
 @main.command()
-@budget_options
+@options.budget_options
 def budget(runs_dir: Path, **given: Any) -> None:
     """Print GPU hours and wall time of every grid on several GPUs, as Markdown."""
     from repro import budget
@@ -100,7 +100,7 @@ def budget(runs_dir: Path, **given: Any) -> None:
 
 @main.command()
 @click.argument("grid", default="")
-@choice_options
+@options.choice_options
 def status(**given: Any) -> None:
     """Print what is done, running, failed and left of GRID (default: all)."""
     from repro import status
@@ -109,7 +109,7 @@ def status(**given: Any) -> None:
 
 
 @main.command()
-@RUNS_DIR
+@options.RUNS_DIR
 def doctor(runs_dir: Path) -> None:
     """Say what is wrong here and what cures it; nothing is changed."""
     from repro.doctor import doctor
@@ -118,7 +118,7 @@ def doctor(runs_dir: Path) -> None:
 
 
 @main.command("show-run")
-@grid_options
+@options.grid_options
 def show_run(**given: Any) -> None:
     """Print one run of GRID, or of a key, with the source of every value."""
     from repro import show
@@ -127,7 +127,7 @@ def show_run(**given: Any) -> None:
 
 
 @main.command("import-teacher")
-@import_options
+@options.import_options
 def import_teacher(
     path: Path, network: str, expect: float | None, data: Path | None, **given: Any
 ) -> None:
@@ -181,7 +181,7 @@ def verify(name: str) -> None:  # noqa: ARG001
 
 
 @main.command()
-@output_options
+@options.output_options
 def tables(**given: Any) -> None:
     """Write the tables of GRID (default: of every grid with finished runs)."""
     from repro import output
@@ -190,7 +190,7 @@ def tables(**given: Any) -> None:
 
 
 @main.command()
-@output_options
+@options.output_options
 def figures(**given: Any) -> None:
     """Draw the figures of GRID (default: of every grid with finished runs)."""
     from repro import output
@@ -199,7 +199,7 @@ def figures(**given: Any) -> None:
 
 
 @main.command()
-@output_options
+@options.output_options
 @click.option("--short", is_flag=True, help="Two or three lines a claim.")
 def claims(**given: Any) -> None:
     """Judge the paper's claims by GRID's finished runs (default: every grid's)."""
@@ -209,7 +209,7 @@ def claims(**given: Any) -> None:
 
 
 @main.command()
-@output_options
+@options.output_options
 def report(**given: Any) -> None:
     """Write paper_tables/out/report.html: claims, tables, figures, how to run it again."""
     from repro import judging
@@ -231,8 +231,8 @@ def methods(measure: bool) -> None:
 
 
 @main.command()
-@click.argument("sources", nargs=-1, metavar="[DIR]...", type=FOUND)
-@RUNS_DIR
+@click.argument("sources", nargs=-1, metavar="[DIR]...", type=options.FOUND)
+@options.RUNS_DIR
 def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
     """Make MLflow equal to the records, after taking in those of each DIR.
 
@@ -245,8 +245,8 @@ def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
 
 @main.command()
 @click.argument("grid")
-@PROFILE
-@RUNS_DIR
+@options.PROFILE
+@options.RUNS_DIR
 def record(grid: str, **given: Any) -> None:
     """Write what is finished of GRID to runs/recorded/, to be committed."""
     from repro import browsing
@@ -255,9 +255,9 @@ def record(grid: str, **given: Any) -> None:
 
 
 @main.command()
-@PORT
+@options.PORT
 @click.option("--no-ui", is_flag=True, help="Only make the runs, tables, figures and reports.")
-@BROWSED
+@options.BROWSED
 def browse(port: int, no_ui: bool, runs_dir: Path) -> None:
     """Show recorded results without training: MLflow UI, tables, reports."""
     from repro import browsing
@@ -266,9 +266,9 @@ def browse(port: int, no_ui: bool, runs_dir: Path) -> None:
 
 
 @main.command()
-@PORT
+@options.PORT
 @click.option("--open/--no-open", "browser", default=True, help="Open it in a browser, if any.")
-@RUNS_DIR
+@options.RUNS_DIR
 def ui(port: int, browser: bool, runs_dir: Path) -> None:
     """Start the MLflow UI on loopback; print and open the addresses that show runs."""
     from repro import serving
@@ -278,7 +278,7 @@ def ui(port: int, browser: bool, runs_dir: Path) -> None:
 
 @main.command()
 @click.argument("what", required=False, type=click.Choice(["imagenet"]))
-@bench_options
+@options.bench_options
 def bench(what: str | None, json: Path | None, device: str, **given: Any) -> None:
     """Measure training speed beside the usual loop; imagenet: decoding and training."""
     from repro.bench import command, folder

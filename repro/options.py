@@ -271,3 +271,10 @@ def output_options(command: Command) -> Command:
     for option in reversed(OUTPUT):
         command = option(command)
     return command
+
+
+def campaign_options(command: Command) -> Command:
+    """Where and for how long a campaign trains."""
+    for option in reversed((PROFILE, RUNS_DIR, DEVICE, IMAGES, *TIMES)):
+        command = option(command)
+    return command

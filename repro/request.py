@@ -60,8 +60,13 @@ class Request:
         if self.engine not in ENGINES:
             raise choose("--engine", self.engine, ENGINES)
 
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """This machine's, or where the backend trains."""
+        return self.placement.devices(self.device) or find_devices(self.device)
+
     def resolve(self) -> tuple[Profile, tuple[Run, ...], tuple[torch.device, ...]]:
-        devices = self.placement.devices(self.device) or find_devices(self.device)
+        devices = self.devices
         if self.engine == "graph" and devices[0].type != "cuda":
             raise UserError("--engine graph needs CUDA; use --engine eager or auto")
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")

@@ -116,6 +116,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
             {
                 "repro.bench.command",
                 "repro.bench.folder",
+                "repro.campaign",
                 "repro.bench.report",
                 "repro.cli",
                 "repro.execute.slurm",

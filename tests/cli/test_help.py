@@ -46,6 +46,7 @@ def test_the_commands_are_known() -> None:
         "sync",
         "ui",
         "bench",
+        "campaign",
         "import-teacher",
     }
 

@@ -217,7 +217,7 @@ def test_a_signal_ends_all_with_truthful_statuses(
     assert record.history()
     told = begun.output.splitlines()
     assert told[-1] == f"stopped by {number.name}; give the same command again to go on"
-    assert [line for line in told if "ray" in line.lower()] == [told[1]]  # it is quiet
+    assert [line for line in told if "ray" in line.lower()] == [told[2]]  # it is quiet
 
 
 def test_the_time_limit_holds_on_nodes(two_nodes: Machines, tmp_path: Path) -> None:

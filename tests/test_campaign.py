@@ -1,0 +1,82 @@
+"""What is trained first, and when it ends."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from repro import campaign
+from repro.campaign import STEPS, Step, pairs, requests_of
+from repro.choice import Choice
+from repro.errors import UserError
+from repro.grid import GRIDS, expand
+from repro.profiles import PROFILES
+from repro.request import Request
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_is_of_a_grid_and_has_pairs(name: str) -> None:
+    for step in STEPS[name]:
+        assert step.grid in GRIDS
+        for request in requests_of(step, Request(grid="cifar", profile=name)):
+            assert expand(step.grid, PROFILES[name], request.choice)
+
+
+def test_a_teacher_is_trained_just_before_its_first_student() -> None:
+    """A request a pair: all of a step at once would train every teacher first."""
+    step = Step("stronger-teacher", student="resnet20")
+    asked = list(requests_of(step, Request(grid="cifar", profile="paper")))
+    found = [request.choice.pairs for request in asked]
+    assert found == [(f"resnet{n}:resnet20",) for n in (32, 44, 56, 110)]
+    assert {request.choice.trials for request in asked} == {5}
+
+
+def test_the_paper_s_campaign_trains_every_grid_of_the_union() -> None:
+    paper = PROFILES["paper"]
+    left = {(grid, run.pair) for grid in paper.union for run in expand(grid, paper) if run.teacher}
+    for step in STEPS["paper"]:
+        left -= {(step.grid, pair) for pair in pairs(step, paper)}
+    assert not left
+
+
+def test_all_of_a_campaign_is_asked_for_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, told = [], []
+
+    def run(request: Request, _console: Any) -> int:
+        asked.append((request.grid, *request.choice.pairs))
+        return int(request.grid == "ablation")
+
+    monkeypatch.setattr(campaign, "run", run)
+    monkeypatch.setattr(campaign, "tell", lambda grid, *_: told.append(grid))
+    request = Request(grid="cifar", profile="demo", runs_dir=tmp_path)
+    assert campaign.campaign(request, Console(file=io.StringIO())) == 1
+    assert asked[:2] == [("demo", "resnet14:resnet8"), ("ablation", "resnet14:resnet8")]
+    assert told == [step.grid for step in STEPS["demo"]]
+
+
+def test_with_too_little_time_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Request] = []
+    monkeypatch.setattr(campaign, "run", lambda request, _: begun.append(request) or 0)
+    stream = io.StringIO()
+    request = Request(grid="cifar", profile="demo", runs_dir=tmp_path, max_seconds=10.0)
+    assert campaign.campaign(request, Console(file=stream)) == 0
+    assert not begun
+    assert "left: the same command goes on" in stream.getvalue()
+
+
+def test_methods_and_trials_that_are_asked_for_stay() -> None:
+    choice = Choice(trials=2, methods=("kd",))
+    request = Request(grid="cifar", profile="quick", choice=choice)
+    (asked,) = requests_of(Step("ablation"), request)
+    assert (asked.choice.trials, asked.choice.methods) == (2, ("kd",))
+
+
+def test_a_profile_without_a_campaign_is_told() -> None:
+    with pytest.raises(UserError, match="unknown profile of a campaign 'x'"):
+        campaign.campaign(Request(grid="cifar", profile="x"), Console(file=io.StringIO()))
