@@ -135,7 +135,7 @@ def import_teacher(
     from repro import importing
     from repro.request import Request
 
-    asked = Request(grid=importing.GRID, source=data, data_dir=ROOT / "data", **given)
+    asked = Request(grid=importing.grid_of(network), source=data, data_dir=ROOT / "data", **given)
     importing.import_teacher(path, network, request=asked, expect=expect, say=click.echo)
 
 

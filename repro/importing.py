@@ -97,6 +97,11 @@ def import_teacher(
     return run
 
 
+def grid_of(network: str) -> str:
+    """The grid whose images a network is measured on: it says where the environment has them."""
+    return "imagenet" if dataset_of(network) == "imagenet" else GRID
+
+
 def origin(path: Path, expected: Expected) -> dict[str, object]:
     """What the environment of an imported run says of where it is from."""
     return {
