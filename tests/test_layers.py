@@ -174,17 +174,20 @@ def test_facts_make_profiles_make_grids_make_plans() -> None:
 def test_losses_and_models_know_outputs_and_no_runs() -> None:
     for package in ("losses", "models"):
         for name, used in of(package).items():
-            assert all(within(module, package, "outputs", "errors") for module in used), name
+            assert all(within(module, package, "outputs", "errors", "seeded") for module in used), (
+                name
+            )
     assert closure("repro.outputs") == set()
 
 
 def test_data_knows_its_stream_and_no_training() -> None:
+    allowed = ("data", "spec", "outputs", "errors", "files", "seeded")
     for name, used in of("data").items():
-        assert all(within(m, "data", "spec", "outputs", "errors", "files") for m in used), name
+        assert all(within(m, *allowed) for m in used), name
 
 
 def test_training_knows_neither_facts_nor_records_nor_tracking() -> None:
-    files = ("files", "faults", "errors")
+    files = ("files", "faults", "errors", "seeded")
     allowed = ("train", "data", "losses", "models", "outputs", "spec", *files)
     for name, used in of("train").items():
         assert all(within(module, *allowed) for module in used), name

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from repro.data.torchvision_cure import import_torchvision
 from repro.errors import UserError
+from repro.seeded import seeded
 
 SPLITS = ("train", "val")
 RESIZED = 256 / 224  # the side to which an image is resized, of the one that is cut out of it
@@ -78,8 +79,7 @@ class FolderImages:
 
     def augmented(self, index: int, seed: int) -> Decoded:
         """Inception's random crop, resized, and a flip: a function of the arguments alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with seeded(seed):
             return decoded(self.path(index), "augmented", self.side)
 
 

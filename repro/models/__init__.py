@@ -21,6 +21,7 @@ from repro.models.shufflenet import shuffle_v1, shuffle_v2
 from repro.models.vgg import vgg_bn
 from repro.models.wrn import wide_resnet
 from repro.outputs import Outputs
+from repro.seeded import seeded
 
 Places = Mapping[str, Tensor]
 CIFAR_SIDE = 32  # pixels; what is counted is counted for these images unless told otherwise
@@ -73,8 +74,7 @@ def build(name: str, *, num_classes: int, seed: int) -> nn.Module:
     No global random state changes. Raises ``UserError`` for an unknown name.
     """
     construct = constructor(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the GPUs
+    with seeded(seed):
         return construct(num_classes)
 
 

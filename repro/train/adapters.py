@@ -12,6 +12,7 @@ from repro.data.sizes import classes_of, side_of
 from repro.losses.protocol import adapter_of, deploys
 from repro.models import shapes
 from repro.outputs import Batch, Outputs
+from repro.seeded import seeded
 from repro.spec import Run, Stream, seed
 
 PROBE_IMAGES = 256  # whose teacher outputs an adapter may measure, such as OFD's margins
@@ -64,8 +65,7 @@ def _plain_shapes(run: Run) -> Outputs:
 
 def _adapter(run: Run, teacher: Outputs, labels: Tensor) -> nn.Module | None:
     student = _plain_shapes(run)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed("adapter", run.trial))
+    with seeded(seed("adapter", run.trial)):
         return adapter_of(run.loss, student, teacher, labels)
 
 
