@@ -16,7 +16,7 @@ from repro.background import Background
 from repro.entries import final_metrics, history_entry, run_tags
 from repro.environment import describe
 from repro.errors import LeaseLost, UserError
-from repro.estimate import macs_on
+from repro.estimate import macs_on, share_left
 from repro.leases import Lease
 from repro.mending import restore
 from repro.plan import Cohort, epoch_macs
@@ -145,11 +145,15 @@ class CohortJob:
         self.runtime.ranks.said(self.cohort)
 
     def _before_epoch(self, seconds: float) -> None:
-        self.runtime.ranks.agreed(self.runtime.before_epoch, seconds)
+        # with checkpoints within epochs one is begun although it may not fit
+        expected = seconds if self.runtime.checkpoint_seconds is None else 0.0
+        self.runtime.ranks.agreed(self.runtime.before_epoch, expected)
 
     def _between(self, epoch: int, part: int, step: CohortStep) -> None:
         """A checkpoint within a long epoch; rank 0 says when."""
         self.place, every = (epoch, part), self.runtime.checkpoint_seconds
+        if (epoch, part) == (self.cohort.first_epoch, self.cohort.first_part):
+            return  # nothing is new, and the sums of the other ranks are empty
         if every is None or not self.runtime.ranks.said(time.monotonic() - self.saved >= every):
             return
         with step.paused():
@@ -207,7 +211,9 @@ class CohortJob:
     def _epoch(self, report: EpochReport, seconds: float) -> None:
         """Have the epoch made durable, with checkpoints when due, and begin the next one."""
         last, self.place = report.epoch == self.epochs - 1, None
-        speed = self.runtime.speed = self.epoch_macs / seconds
+        speed = self.runtime.speed = (
+            share_left(self.cohort, report.epoch) * self.epoch_macs / seconds
+        )
         entries = {
             k: history_entry(report, k, seconds, epochs=self.epochs, macs_per_second=speed)
             for k in report.metrics

@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 import torch
 
 from repro.backends import Placement
+from repro.data import imagenet
 from repro.environment import ROOT
 from repro.errors import UserError, choose
 from repro.folders import on_folder
@@ -70,6 +71,8 @@ class Request:
         if self.engine == "graph" and devices[0].type != "cuda":
             raise UserError("--engine graph needs CUDA; use --engine eager or auto")
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
+        if self.grid in IMAGENET_GRIDS and self.source:
+            imagenet.use(self.source, self.data_dir)
         profile = on_folder(profile, self.data_dir)
         runs = expand(self.grid, profile, self.choice)
         if self.part:

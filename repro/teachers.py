@@ -65,7 +65,8 @@ def outputs_word(run: Run, cohort: Cohort, source: str, runtime: Runtime) -> str
     """
     if not uses_teacher(run.loss):
         return "none"
-    before = _recorded(run, runtime) if cohort.first_epoch else source
+    begun = cohort.first_epoch or cohort.first_part
+    before = _recorded(run, runtime) if begun else source
     return before if source in (before, "none") else "bank+live"
 
 
@@ -127,7 +128,7 @@ def _wanted(cohort: Cohort, runtime: Runtime, bank: Bank) -> bool:
     use = teacher_use(cohort)
     if use is None:
         return False
-    if cohort.first_epoch:
+    if cohort.first_epoch or cohort.first_part:
         taught = [run for run in cohort.runs if uses_teacher(run.loss)]
         return {_recorded(run, runtime) for run in taught} != {"live"}
     missing = 0 if bank.key in runtime.banks else bank.missing()

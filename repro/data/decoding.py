@@ -12,11 +12,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from repro.data.augment import normalise
 from repro.data.batches import Channels, Views
 from repro.data.folder import Decoded, FolderImages
+from repro.errors import UserError
 from repro.outputs import Batch
 
 MOST_WORKERS = 16  # processes: beyond it a disk or the memory is the limit
 PREFETCHED = 4  # batches a process decodes ahead
 TOLD = 20  # broken files that are named; of more only the number is
+MOST_BROKEN = 0.01  # share of all images; with more it is no matter of single files
 
 Part = Literal["train", "evaluated"]
 Item = tuple[Part, int, int]  # position in its split, seed
@@ -71,6 +73,7 @@ class Decoder:
     ) -> None:
         self.order, self.say = Order(), say
         self.broken: Counter[str] = Counter()
+        self.images = len(train) + len(evaluated)
         more: dict[str, Any] = {}
         if workers:
             more = {"prefetch_factor": PREFETCHED, "persistent_workers": True}
@@ -93,6 +96,11 @@ class Decoder:
 
     def _tell(self, path: str, reason: str) -> None:
         self.broken[path] += 1
+        if len(self.broken) > max(TOLD, MOST_BROKEN * self.images):
+            raise UserError(
+                f"{len(self.broken)} of {self.images} images cannot be decoded, such as {path} "
+                f"({reason}): is the folder whole?"
+            )
         if self.broken[path] > 1 or len(self.broken) > TOLD:
             return
         more = "; further ones are only counted" if len(self.broken) == TOLD else ""
@@ -136,9 +144,9 @@ class FolderTraining:
             yield self._batch(pixels, indices)
 
     def as_they_are(self, count: int) -> Batch:
-        """The first images, as they are evaluated."""
-        pixels = self.images[:count].pixels.to(self.device)
-        return self._batch(pixels, torch.arange(len(pixels), device=self.device))
+        """``count`` images of all classes, evenly spread, as they are evaluated."""
+        places = torch.arange(count) * len(self.images) // count
+        return self._batch(self.images[places].pixels.to(self.device), places.to(self.device))
 
     def _batch(self, pixels: Tensor, indices: Tensor) -> Batch:
         images = normalise(pixels, self.mean, self.std)

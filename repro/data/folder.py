@@ -86,6 +86,8 @@ class FolderImages:
 def decoded(path: Path, how: str, side: int) -> Decoded:
     from PIL import Image  # not where only CIFAR is trained on
 
+    if not path.exists():  # a folder that is not mounted is no matter of a broken file
+        raise UserError(f"{path} is gone, or its disk: see to it, then the same command goes on")
     try:
         with Image.open(path) as image:
             pixels = np.array(transform(how, side)(image.convert("RGB")))

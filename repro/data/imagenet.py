@@ -9,6 +9,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -38,11 +39,13 @@ def use(root: Path, data_dir: Path) -> Dataset:
     known = _remembered(data_dir)
     if known and known.root == root and known.changed == _changes(root, known.classes):
         return known.dataset()
+    names = [path.name for path in sorted((root / "train").glob("*")) if path.is_dir()]
+    changed = _changes(root, tuple(names))  # before: what changes meanwhile is noticed
     classes, train, evaluated = scan(root)
     content: dict[str, Any] = {
         "root": str(root),
         "classes": np.array(classes),
-        "changed": np.array(_changes(root, classes)),
+        "changed": np.array(changed),
     }
     for split, images in zip(SPLITS, (train, evaluated), strict=True):
         content |= {f"{split}_names": images.names, f"{split}_sizes": images.sizes}
@@ -118,7 +121,7 @@ def _remembered(data_dir: Path) -> Remembered | None:
     try:
         with np.load(data_dir / FILE, allow_pickle=False) as archive:
             return Remembered(dict(archive))
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None  # it is read through again
 
 

@@ -84,6 +84,8 @@ def _guarded(cohort: Cohort, runtime: Runtime) -> list[Run]:
     except (UserError, Stopped):
         raise
     except LeaseLost:
+        if runtime.ranks.size > 1:  # the other processes are in the middle of it
+            raise
         return list(cohort.runs)
     except Exception as error:
         if runtime.ranks.size > 1:  # the other processes are in the middle of it

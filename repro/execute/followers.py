@@ -59,6 +59,8 @@ class FollowerJob(CohortJob):
 
     def _between(self, epoch: int, part: int, step: CohortStep) -> None:  # noqa: ARG002
         self.place = epoch, part
+        if (epoch, part) == (self.cohort.first_epoch, self.cohort.first_part):
+            return
         if self.runtime.checkpoint_seconds is not None and self.runtime.ranks.said():
             self._states(within=True)
 

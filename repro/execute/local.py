@@ -100,6 +100,8 @@ class Launcher:
             deadline=runtime.deadline,
             cohorts=len(self.board),
             launch=runtime.leases.launch,
+            workers=runtime.workers,
+            checkpoint_seconds=runtime.checkpoint_seconds,
         )
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         mine, its = context.Pipe()

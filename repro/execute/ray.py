@@ -155,6 +155,8 @@ def _setup(runtime: Runtime, cohorts: int, *, cuda: bool) -> Setup:
         deadline=None,  # each task tells the seconds that are left
         cohorts=cohorts,
         launch=runtime.leases.launch,
+        workers=runtime.workers,
+        checkpoint_seconds=runtime.checkpoint_seconds,
     )
 
 

@@ -44,6 +44,8 @@ class Setup:
     deadline: float | None
     cohorts: int
     launch: str
+    workers: int | None = None
+    checkpoint_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def runtime_of(setup: Setup, limits: Limits, outbox: Outbox) -> Runtime:
         teacher=setup.teacher,
         teacher_passes=setup.teacher_passes,
         leases=Leases(setup.launch),
+        workers=setup.workers,
+        checkpoint_seconds=setup.checkpoint_seconds,
     )
 
 

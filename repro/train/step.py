@@ -139,14 +139,15 @@ class RecordedStep:
         self,
         students: Sequence[Student],
         views: Views,
-        shares: Iterable[Share] = (),  # noqa: ARG002
+        shares: Iterable[Share] = (),
     ) -> None:
         """Views and students may differ from the last epoch's; their tensors keep their places."""
         if self.views is None:
             self.views = views.to(self.position.device)
         for mine, new in zip(self.views.tensors, views.tensors, strict=True):
             mine.copy_(new)
-        self.position.zero_()
+        first = next(iter(shares), None)  # an epoch may be gone on with
+        self.position.fill_(first.part.start if first else 0)
         self.students, self.count = students, 0
         for student in students:
             if student.key not in self.lanes:

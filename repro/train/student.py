@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +50,7 @@ class Student:
         self.test_logits: Tensor | None = None
         self.dropped = False  # another process trains it now
         self.ranks = ALONE
-        self.lesson: Callable[[Batch, Outputs], Any] = self.answer
+        self.lesson: nn.Module | None = None  # of several ranks; it and its student know each other
 
     def begin_epoch(self, epoch: int, *, afresh: bool = True) -> None:
         """Set the epoch's learning rate and loss (warm-ups). Not ``afresh``: go on within it."""
@@ -95,7 +94,7 @@ class Student:
         ``share``: what the batch is of that which all ranks see. A step can be recorded and
         replayed: nothing waits for the device, and what lasts longer than it is changed in place.
         """
-        total: Tensor = self.lesson(batch, teacher)
+        total: Tensor = (self.lesson or self.answer)(batch, teacher)
         if share and share.scale != 1:
             total = total * share.scale
         self.optimizer.zero_grad(set_to_none=True)

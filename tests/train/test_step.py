@@ -12,6 +12,7 @@ from repro.errors import UserError
 from repro.outputs import Batch, Outputs
 from repro.spec import Run, key
 from repro.train.cohort import Metrics, train_cohort
+from repro.train.ranks import ALONE
 from repro.train.step import EagerStep, RecordedStep, make_cohort_step
 from repro.train.student import Student
 from tests import tiny
@@ -155,3 +156,20 @@ def test_the_engine_is_eager_on_a_cpu_and_graphs_need_cuda() -> None:
     assert isinstance(make_cohort_step(tiny.live_teacher(), IMAGES), EagerStep)
     with pytest.raises(UserError, match="unknown engine 'graph'; known: auto, eager"):
         make_cohort_step(tiny.live_teacher(), IMAGES, "graph")
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_an_epoch_that_is_gone_on_with_shows_what_is_left_of_it(first: int) -> None:
+    """Recorded as eager: the batches from the ``first`` on."""
+    views = epoch_views(tiny.STREAM, 1, 0, len(IMAGES.labels))
+    shares = [ALONE.share(part) for part in parts(len(IMAGES.labels), tiny.STREAM.batch_size)]
+    states = []
+    for step in (tiny.step(), recorded()):
+        student = tiny.student(tiny.run("kd"))
+        student.begin_epoch(0)
+        step.begin([student], views, shares[first:])
+        for share in shares[first:]:
+            step(share)
+        step.end()
+        states.append(tiny.copy_state(student))
+    assert tiny.same(*states)
