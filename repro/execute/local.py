@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -14,7 +14,7 @@ import torch
 
 from repro.errors import UserError
 from repro.execute.board import Board, Entry
-from repro.execute.worker import Done, Setup, work
+from repro.execute.worker import Done, setup_of, work
 from repro.limits import OutOfTime
 from repro.plan import Cohort, Wave, teacher_passes
 from repro.records import ENDED
@@ -85,24 +85,8 @@ class Launcher:
         return self.board.blocked
 
     def _start(self, name: str, device: torch.device) -> None:
-        runtime = self.runtime
-        setup = Setup(
-            name=name,
-            device=str(device),
-            runs_dir=runtime.runs_dir,
-            data_dir=runtime.data_dir,
-            tags=runtime.tags,
-            engine=runtime.engine,
-            teacher=runtime.teacher,
-            teacher_passes=runtime.teacher_passes,
-            speed=runtime.speed,
-            threads=torch.get_num_threads(),
-            deadline=runtime.deadline,
-            cohorts=len(self.board),
-            launch=runtime.leases.launch,
-            workers=runtime.workers,
-            checkpoint_seconds=runtime.checkpoint_seconds,
-        )
+        common = setup_of(self.runtime, len(self.board))
+        setup = replace(common, name=name, device=str(device))
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         mine, its = context.Pipe()
         process = context.Process(target=work, args=(setup, its), name=name)

@@ -22,7 +22,7 @@ import torch
 from repro.errors import UserError, choose
 from repro.execute.remote import Event, Launcher
 from repro.execute.trainer import Task, Trainer, versions
-from repro.execute.worker import Setup
+from repro.execute.worker import Setup, setup_of
 from repro.files import write_atomically
 from repro.plan import Cohort, Wave, teacher_passes
 from repro.runtime import Runtime
@@ -141,22 +141,12 @@ def _nonce(runs_dir: Path) -> Iterator[str]:
 
 
 def _setup(runtime: Runtime, cohorts: int, *, cuda: bool) -> Setup:
-    return Setup(
-        name="",
+    return replace(
+        setup_of(runtime, cohorts),
         device="cuda:0" if cuda else "cpu",  # the one that Ray lets its process see
         runs_dir=runtime.runs_dir.absolute(),
         data_dir=runtime.data_dir.absolute(),
-        tags=runtime.tags,
-        engine=runtime.engine,
-        teacher=runtime.teacher,
-        teacher_passes=runtime.teacher_passes,
-        speed=runtime.speed,
-        threads=torch.get_num_threads(),
         deadline=None,  # each task tells the seconds that are left
-        cohorts=cohorts,
-        launch=runtime.leases.launch,
-        workers=runtime.workers,
-        checkpoint_seconds=runtime.checkpoint_seconds,
     )
 
 

@@ -48,6 +48,28 @@ class Setup:
     checkpoint_seconds: float | None = None
 
 
+def setup_of(runtime: Runtime, cohorts: int) -> Setup:
+    """What the launcher's runtime tells a worker; its name and, unless it is the launcher's, its
+    device are for the caller to say."""
+    return Setup(
+        name="",
+        device=str(runtime.device),
+        runs_dir=runtime.runs_dir,
+        data_dir=runtime.data_dir,
+        tags=runtime.tags,
+        engine=runtime.engine,
+        teacher=runtime.teacher,
+        teacher_passes=runtime.teacher_passes,
+        speed=runtime.speed,
+        threads=torch.get_num_threads(),
+        deadline=runtime.deadline,
+        cohorts=cohorts,
+        launch=runtime.leases.launch,
+        workers=runtime.workers,
+        checkpoint_seconds=runtime.checkpoint_seconds,
+    )
+
+
 @dataclass(frozen=True)
 class Done:
     """A cohort's end. ``views``: of banks; ``left``: runs that another process has."""
