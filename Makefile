@@ -115,7 +115,7 @@ $(VENV)/.cluster: requirements-cluster.lock $(VENV)/.ready
 
 test-cluster: $(VENV)/.cluster  ## Ray, SLURM and MLflow on PostgreSQL, all on this machine, 15 minutes at most.
 	@there() (PATH="$$PATH:/usr/sbin"; command -v sbatch && command -v munged && ls /usr/lib/postgresql/*/bin/initdb) >/dev/null 2>&1; \
-	get() { $$1 DEBIAN_FRONTEND=noninteractive apt-get "$${@:2}"; } >/dev/null 2>&1; \
+	get() { timeout 240 $$1 DEBIAN_FRONTEND=noninteractive apt-get "$${@:2}"; } >/dev/null 2>&1; \
 	install() { get "$$1" update && get "$$1" install -y --no-install-recommends $(CLUSTER_PACKAGES); }; \
 	there || if [ "$$(id -u)" = 0 ]; then install env; else install "sudo -n env"; fi; \
 	there || echo "not all of SLURM, munge and PostgreSQL is here, and what is missing is stood in for:" \

@@ -28,8 +28,9 @@ DEPARTURES: tuple[str, ...] = (
     "On ImageNet bfloat16 is the default where the literature has float32; `--precision fp32` "
     "is theirs.",
     "Where several processes train one cohort, the BatchNorm statistics that are kept and "
-    "evaluated are those of rank 0, and a batch of fewer images than processes is seen whole by "
-    "each.",
+    "evaluated are those of rank 0, a batch of fewer images than processes is seen whole by each, "
+    "and losses that compare the images of a batch (CMKD's difficulty, DIST's intra-class term) "
+    "compare those of a process's share.",
     "Rows of `published.csv` that are marked as copied are left out; some papers quote others "
     "without saying whether they ran them again: the source beside a value is the one it was read "
     "in.",

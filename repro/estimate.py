@@ -120,12 +120,11 @@ def machine_speed(records: Records, device: torch.device) -> float | None:
     return median(speeds) if (speeds := [speed for speed in found if speed > 0]) else None
 
 
-def share_left(cohort: Cohort, epoch: int) -> float:
-    """Of an epoch's images what was left of it, where a cohort went on within it."""
+def share_left(cohort: Cohort, epoch: int, images: int) -> float:
+    """Of an epoch's ``images`` what was left of it, where a cohort went on within it."""
     if epoch > cohort.first_epoch or not cohort.first_part:
         return 1.0
-    stream = cohort.runs[0].stream
-    return max(0.0, 1 - cohort.first_part * stream.batch_size / images_of(stream)[0])
+    return max(0.0, 1 - cohort.first_part * cohort.runs[0].stream.batch_size / images)
 
 
 def clock(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """From a command's words to trained runs: grid, plan, runtime, execution, summary."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from repro.backends import train
+from repro.choice import ALL
 from repro.data import imagenet, load
 from repro.data.cifar100 import FILE, fetch, import_path
 from repro.data.dataset import Dataset
@@ -22,13 +23,14 @@ from repro.files import make_directory
 from repro.leases import Leases
 from repro.limits import Limits, OutOfTime
 from repro.live import Live, open_mirror
+from repro.losses.protocol import keeps_memory
 from repro.plan import Cohort, Wave
 from repro.planned import folder_words, time_words, waves_of
 from repro.profiles import IMAGENET_GRIDS
 from repro.progress import TerminalProgress
 from repro.records import Records
 from repro.request import Request, find_device
-from repro.runtime import Outcome, Progress, RecordsOnly, Runtime, Stopped, Tracker
+from repro.runtime import Outcome, Progress, RecordsOnly, Runtime, Tracker
 from repro.spec import Run, key
 from repro.stale import close_stale
 from repro.train.ranks import ALONE, Ranks, joined, under_torchrun
@@ -50,12 +52,11 @@ def run(request: Request, console: Console) -> int:
         return 0
     limits = Limits(request.max_seconds)
     try:
-        code = int(train_grid(request, console, limits, ranks).failed)
-    except (UserError, Stopped):
-        ranks.said(None)
-        raise
-    ranks.said(None)  # nothing is left to follow
-    return code
+        return int(train_grid(request, console, limits, ranks).failed)
+    finally:
+        if not ranks.at_work:  # else they wait in a step, and end with this process
+            with suppress(RuntimeError):  # they are gone already
+                ranks.said(None)  # nothing is left to follow
 
 
 def train_grid(request: Request, console: Console, limits: Limits, ranks: Ranks = ALONE) -> Outcome:
@@ -63,6 +64,8 @@ def train_grid(request: Request, console: Console, limits: Limits, ranks: Ranks 
     if request.grid in IMAGENET_GRIDS:
         console.print(folder_words(request), highlight=False, markup=False)
     profile, runs, devices = request.resolve()
+    if ranks.size > 1:
+        runs = shareable(runs, request, console)
     records = Records(request.runs_dir)
     size = request.max_cohort or cohort_size(runs, devices[0])
     waves, states = waves_of(runs, records, size)
@@ -78,6 +81,18 @@ def train_grid(request: Request, console: Console, limits: Limits, ranks: Ranks 
             outcome = _train(request, work, limits, console, ranks)
     failed = report_failures(runs, records, console)
     return replace(outcome, failed=outcome.failed or failed)
+
+
+def shareable(runs: tuple[Run, ...], request: Request, console: Console) -> tuple[Run, ...]:
+    """Those that several processes can train together. Raises UserError for others, unless all
+    methods were asked for: then they are left out."""
+    apart = list(dict.fromkeys(run.method for run in runs if keeps_memory(run.loss)))
+    if not apart:
+        return runs
+    if request.choice.methods != ALL:
+        raise UserError(f"{apart[0]} keeps a memory of all images: train it without torchrun")
+    console.print(f"left out, as they keep a memory of all images: {', '.join(apart)}")
+    return tuple(run for run in runs if not keeps_memory(run.loss))
 
 
 class Work(NamedTuple):
@@ -139,9 +154,8 @@ def _train(request: Request, work: Work, limits: Limits, console: Console, ranks
         try:
             blocked = train(waves, runtime, devices, request.placement)
         except OutOfTime as error:
-            gained = runtime.epochs_done + runtime.views_done
-            progress.line(how_to_go_on(error, gained))
-            return Outcome(failed=bool(runtime.broken), gained=gained, out_of_time=True)
+            progress.line(how_to_go_on(error, runtime.gained))
+            return Outcome(failed=bool(runtime.broken), gained=runtime.gained, out_of_time=True)
     for cohort in blocked:
         console.print(f"{cohort.label}: not started, its teacher is not finished")
     return Outcome(failed=bool(runtime.broken or blocked))
@@ -170,9 +184,9 @@ def load_datasets(request: Request, cohorts: Iterable[Cohort]) -> dict[str, Data
     return {name: load(name, request.data_dir) for name in names}
 
 
-def how_to_go_on(error: OutOfTime, done: int) -> str:
-    """``done``: epochs and views of teacher banks, which are all kept."""
-    if done:
+def how_to_go_on(error: OutOfTime, gained: int) -> str:
+    """``gained``: as a ``Runtime`` counts it."""
+    if gained:
         return f"{error}; give the same command again to go on"
     return (
         f"not even one epoch fits ({error}): nothing was gained; "

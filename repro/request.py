@@ -70,6 +70,11 @@ class Request:
         devices = self.devices
         if self.engine == "graph" and devices[0].type != "cuda":
             raise UserError("--engine graph needs CUDA; use --engine eager or auto")
+        if self.engine == "graph" and (under_torchrun() or self.grid in IMAGENET_GRIDS):
+            raise UserError(
+                "--engine graph is for one process with its images on the device, not for torchrun "
+                "or folders of images; leave it out"
+            )
         profile = profile_named(self.profile, self.grid, cuda=devices[0].type == "cuda")
         if self.grid in IMAGENET_GRIDS and self.source:
             imagenet.use(self.source, self.data_dir)
@@ -125,7 +130,11 @@ def find_devices(name: str) -> tuple[torch.device, ...]:
     if name == "cpu" or (name == "auto" and not there):
         return (torch.device("cpu"),)
     if name in ("auto", "cuda") and there:
-        return there[local_rank() : local_rank() + 1] if under_torchrun() else there
+        if not under_torchrun():
+            return there
+        if local_rank() >= count:
+            raise UserError(f"{count} GPUs for more processes: torchrun --nproc-per-node {count}")
+        return (there[local_rank()],)
     if name == "cuda":
         raise UserError("no CUDA device is available; use --device cpu or auto")
     if under_torchrun():

@@ -10,6 +10,7 @@ from torch import nn
 
 from repro import data
 from repro.data.batches import Channels, evaluation_batches, prepare
+from repro.data.damaged import Damaged
 from repro.data.dataset import Dataset, Images, fingerprint, select
 from repro.data.decoding import Decoder, FolderTraining, workers_of
 from repro.data.folder import FolderImages
@@ -20,7 +21,7 @@ from repro.records import Record, Records
 from repro.spec import Run, Stream, key
 from repro.train.bank import BankTeacher
 from repro.train.cohort import CohortData, EpochReport
-from repro.train.ranks import ALONE, Ranks
+from repro.train.ranks import ALONE, Ranks, local_size
 from repro.train.step import Engine
 from repro.train.weights import load_half
 
@@ -34,7 +35,7 @@ class Stopped(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a launch ended. ``failed``: a run or cohort did, or waits for a teacher that did;
-    ``gained``: epochs and views of teacher banks, which are all kept."""
+    ``gained``: as a ``Runtime`` counts it."""
 
     failed: bool
     gained: int = 0
@@ -65,16 +66,18 @@ class Runtime:
     with the seconds that the epoch is expected to take (0: unknown); both may raise Stopped.
 
     ``deadline``: when ``tick`` will raise, on ``time.monotonic``, which processes share.
-    ``speed``: multiply-accumulates a second, as last measured; ``epochs_done``: in this process;
-    ``broken``: cohorts that ended by an error.
+    ``speed``: multiply-accumulates a second, as last measured; ``gained``: epochs, checkpoints
+    within epochs and views of teacher banks in this process, which are all kept; ``broken``:
+    cohorts that ended by an error.
 
     ``teacher``: where teacher outputs come from; ``teacher_passes``: what this launch has planned
     (``plan.teacher_passes``), by which "auto" decides; ``banks``: the tables in memory by their
-    key, one at most; ``views_done``: that were made for banks in this process.
+    key, one at most.
 
     ``leases``: of the runs that this process trains. ``ranks``: the processes that train with it.
     ``workers``: processes that decode images, None: what suits the device. ``checkpoint_seconds``:
-    between two checkpoints within an epoch; None: none within one.
+    between two checkpoints within an epoch; None: none within one. ``side_by_side``: processes of
+    the launch on this machine; ``damaged``: images that cannot be decoded.
     """
 
     runs_dir: Path
@@ -89,16 +92,17 @@ class Runtime:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     engine: Engine = "auto"
     speed: float | None = None
-    epochs_done: int = 0
+    gained: int = 0
     broken: list[Cohort] = field(default_factory=list)
     teacher: TeacherChoice = "auto"
     teacher_passes: dict[TeacherUse, int] = field(default_factory=dict)
     banks: dict[str, BankTeacher] = field(default_factory=dict)
-    views_done: int = 0
     leases: Leases = field(default_factory=Leases)
     ranks: Ranks = ALONE
     workers: int | None = None
     checkpoint_seconds: float | None = None
+    side_by_side: int = 1
+    damaged: Damaged = field(default_factory=Damaged)
 
     @property
     def records(self) -> Records:
@@ -114,6 +118,10 @@ class Runtime:
         dataset = self.dataset(stream.dataset)
         train, evaluated = select(dataset, stream)
         mean, std = dataset.mean, dataset.std
+        if len(evaluated) < self.ranks.size:
+            raise UserError(
+                f"{self.ranks.size} processes share {len(evaluated)} evaluated images: use fewer"
+            )
         rows = self.ranks.rows(len(evaluated))
         if isinstance(train, FolderImages):
             assert isinstance(evaluated, FolderImages)
@@ -131,13 +139,16 @@ class Runtime:
     def _decoded(
         self, train: FolderImages, evaluated: FolderImages, norm: tuple[Channels, Channels]
     ) -> CohortData:
-        workers = workers_of(self.device) if self.workers is None else self.workers
+        workers = self.workers
+        if workers is None:
+            workers = workers_of(self.device, max(self.side_by_side, local_size()))
         decoder = Decoder(
             train,
             evaluated,
             workers=workers,
             pinned=self.device.type == "cuda",
             say=self.progress.line,
+            damaged=self.damaged,
         )
         training = FolderTraining(train, decoder, self.device, norm)
         rows = self.ranks.rows(len(evaluated))

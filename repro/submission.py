@@ -11,9 +11,10 @@ from rich.console import Console
 from repro.backends import Placement
 from repro.errors import UserError
 from repro.estimate import cohort_size, cost
-from repro.execute.slurm import Array, Job, check_installed, limit_minutes, slices, stop_seconds
+from repro.execute.slurm import Array, check_installed, limit_minutes, slices, stop_seconds
 from repro.files import make_directory
 from repro.launch import load_datasets, report_failures
+from repro.node_job import Job
 from repro.plan import Part, Wave, teacher_passes
 from repro.planned import waves_of
 from repro.records import Records

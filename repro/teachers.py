@@ -179,7 +179,7 @@ def _filled(bank: Bank, cohort: Cohort, runtime: Runtime, data: CohortData) -> T
         )
         for done, is_new in enumerate(filling, start=1):
             made += is_new
-            runtime.views_done += is_new
+            runtime.gained += is_new
             now = time.monotonic()
             if now - told >= LINE_SECONDS:
                 told, left = now, (now - began) * (views / done - 1)

@@ -14,8 +14,8 @@ KEEPING = (
     Mutant(
         "checkpoint: the next epoch is the last one",
         "repro/jobs.py",
-        "self._save(states, report.epoch + 1)",
-        "self._save(states, report.epoch)",
+        "self._save(states, Place(report.epoch + 1))",
+        "self._save(states, Place(report.epoch))",
         "tests/jobs -k 'killed or finished_record'",
     ),
     Mutant(
@@ -28,16 +28,16 @@ KEEPING = (
     Mutant(
         "resume: a checkpoint ahead of the history is taken",
         "repro/resume.py",
-        "if next_epoch <= epochs:",
+        "if place.epoch <= epochs:",
         "if True:",
         "tests/test_resume.py -k ahead",
     ),
     Mutant(
         "jobs: FINISHED before the weights",
-        "repro/jobs.py",
-        "        save_half(student.network, record.weights, record.stage)\n",
-        '        self._close(student, "FINISHED", "")\n'
-        "        save_half(student.network, record.weights, record.stage)\n",
+        "repro/cohort_records.py",
+        "            save_half(student.network, record.weights, record.stage)\n",
+        '            self.close(student, "FINISHED", "")\n'
+        "            save_half(student.network, record.weights, record.stage)\n",
         "tests/jobs -k after_everything",
     ),
     Mutant(
@@ -49,9 +49,9 @@ KEEPING = (
     ),
     Mutant(
         "jobs: a failed student counts as stopped",
-        "repro/jobs.py",
-        'self._close(student, "FAILED", reason)',
-        'self._close(student, "STOPPED", reason)',
+        "repro/cohort_records.py",
+        'self.close(student, "FAILED", reason)',
+        'self.close(student, "STOPPED", reason)',
         "tests/jobs -k fails",
     ),
     Mutant(

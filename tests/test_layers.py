@@ -110,7 +110,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
         ("sqlalchemy", {"repro.tracking.store"}),
         ("click", {"repro.cli", "repro.options"}),
         ("ray", {"repro.execute.ray"}),
-        ("submitit", {"repro.execute.slurm"}),
+        ("submitit", {"repro.execute.slurm", "repro.node_job"}),
         (
             "rich",
             {
@@ -119,7 +119,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.campaign",
                 "repro.bench.report",
                 "repro.cli",
-                "repro.execute.slurm",
+                "repro.node_job",
                 "repro.execute.worker",
                 "repro.judging",
                 "repro.launch",
@@ -208,6 +208,12 @@ def test_records_know_runs_and_nothing_that_makes_them() -> None:
 def test_jobs_do_not_know_who_starts_them() -> None:
     for name in ("repro.jobs", "repro.runtime", "repro.execute.inline"):
         far = [m for m in closure(name) if within(m, "launch", "cli", "grid", "tracking", *FACTS)]
+        assert far == [], name
+
+
+def test_who_trains_cohorts_knows_no_grid() -> None:
+    for name, used in of("execute").items():
+        far = [m for m in used if within(m, "launch", "cli", "grid", "request", "submission")]
         assert far == [], name
 
 

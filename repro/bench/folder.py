@@ -18,8 +18,9 @@ from rich.table import Table
 
 from repro.data import imagenet
 from repro.data.batches import epoch_views, parts
+from repro.data.damaged import Damaged
 from repro.data.dataset import Dataset, select
-from repro.data.decoding import Decoder, FolderTraining, workers_of
+from repro.data.decoding import PREFETCHED, Decoder, FolderTraining, workers_of
 from repro.data.folder import FolderImages
 from repro.data.sizes import classes_of, side_of
 from repro.environment import device_name
@@ -79,12 +80,15 @@ def loader_rate(
     assert isinstance(train, FolderImages)
     assert isinstance(evaluated, FolderImages)
     pinned = device.type == "cuda"
-    decoder = Decoder(train, evaluated, workers=workers, pinned=pinned, say=print)
+    decoder = Decoder(
+        train, evaluated, workers=workers, pinned=pinned, say=print, damaged=Damaged()
+    )
     training = FolderTraining(train, decoder, device, (dataset.mean, dataset.std))
     views = epoch_views(profile.stream, 0, 0, len(train))
     one_epoch = list(parts(len(train), profile.stream.batch_size))
     batches = training.batches(views, cycle(one_epoch))
-    return Rate("loader alone", rate_of(batches, seconds, device), workers)
+    ahead = workers * PREFETCHED  # decoded while the processes started: no rate of theirs
+    return Rate("loader alone", rate_of(batches, seconds, device, ahead), workers)
 
 
 def step_rate(dataset: Dataset, profile: Profile, device: torch.device, seconds: float) -> Rate:
@@ -116,9 +120,11 @@ def untrained(run: Run, device: torch.device) -> LiveTeacher:
     return LiveTeacher(channels_last(network.to(device)), run.precision)
 
 
-def rate_of(batches: Iterator[Batch], seconds: float, device: torch.device) -> float:
-    """Images a second over ``seconds``, after two batches."""
-    for _ in range(WARM_UP_BATCHES):
+def rate_of(
+    batches: Iterator[Batch], seconds: float, device: torch.device, ahead: int = 0
+) -> float:
+    """Images a second over ``seconds``, after two batches and those that are ``ahead``."""
+    for _ in range(WARM_UP_BATCHES + ahead):
         next(batches)
     images, began = 0, waited(device)
     while time.perf_counter() - began < seconds:

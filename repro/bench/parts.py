@@ -16,7 +16,7 @@ from repro.bench.inputs import BATCH, EPOCH_IMAGES, Inputs
 from repro.bench.timing import Pace, time_block
 from repro.records import Record
 from repro.train import checkpoint
-from repro.train.student import Student
+from repro.train.student import Student, end_epoch
 
 EPOCH_STEPS = -(-EPOCH_IMAGES // BATCH)
 
@@ -83,7 +83,7 @@ def _log(
     student: Student, record: Record, epoch: int, evaluation: Iterable[tuple[Tensor, Tensor]]
 ) -> float:
     began = time.perf_counter()
-    metrics = student.end_epoch(epoch, BATCH, lambda: evaluation, lambda: None)
+    metrics = end_epoch([student], epoch, BATCH, lambda: evaluation)[student.key]
     numbers = {name: value for name, value in metrics.items() if not isinstance(value, list)}
     record.append({"epoch": epoch, "seconds": 0.0, "metrics": numbers})
     checkpoint.save(record.checkpoint, student.state(), {"key": student.key, "next_epoch": epoch})

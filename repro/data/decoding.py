@@ -1,7 +1,6 @@
 """Batches of images that processes beside the training decode, the next one copied ahead."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,14 +10,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from repro.data.augment import normalise
 from repro.data.batches import Channels, Views
+from repro.data.damaged import Damaged
 from repro.data.folder import Decoded, FolderImages
-from repro.errors import UserError
 from repro.outputs import Batch
 
 MOST_WORKERS = 16  # processes: beyond it a disk or the memory is the limit
 PREFETCHED = 4  # batches a process decodes ahead
-TOLD = 20  # broken files that are named; of more only the number is
-MOST_BROKEN = 0.01  # share of all images; with more it is no matter of single files
 
 Part = Literal["train", "evaluated"]
 Item = tuple[Part, int, int]  # position in its split, seed
@@ -58,8 +55,7 @@ class Order(Sampler[list[Item]]):
 class Decoder:
     """Decodes both splits. ``workers`` processes, 0: in this one, when a batch is asked for.
 
-    ``say`` is told of files that cannot be decoded: each by its name, once; ``broken``: how many
-    times each was shown black.
+    ``say`` is told of files that cannot be decoded: each by its name, once; ``damaged`` counts.
     """
 
     def __init__(
@@ -70,9 +66,9 @@ class Decoder:
         workers: int,
         pinned: bool,
         say: Callable[[str], None],
+        damaged: Damaged,
     ) -> None:
-        self.order, self.say = Order(), say
-        self.broken: Counter[str] = Counter()
+        self.order, self.say, self.damaged = Order(), say, damaged
         self.images = len(train) + len(evaluated)
         more: dict[str, Any] = {}
         if workers:
@@ -95,18 +91,10 @@ class Decoder:
             yield Loaded(pixels, indices, broken)
 
     def _tell(self, path: str, reason: str) -> None:
-        self.broken[path] += 1
-        if len(self.broken) > max(TOLD, MOST_BROKEN * self.images):
-            raise UserError(
-                f"{len(self.broken)} of {self.images} images cannot be decoded, such as {path} "
-                f"({reason}): is the folder whole?"
-            )
-        if self.broken[path] > 1 or len(self.broken) > TOLD:
-            return
-        more = "; further ones are only counted" if len(self.broken) == TOLD else ""
-        self.say(
-            f"{path} cannot be decoded ({reason}): shown black, {len(self.broken)} so far{more}"
-        )
+        line = self.damaged.add(path, reason)
+        self.damaged.check(self.images)
+        if line:
+            self.say(line)
 
 
 def collated(items: Sequence[tuple[int, Decoded, str]]) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
@@ -115,10 +103,14 @@ def collated(items: Sequence[tuple[int, Decoded, str]]) -> tuple[Tensor, Tensor,
     return torch.stack([found.pixels for _, found, _ in items]), indices, broken
 
 
-def workers_of(device: torch.device) -> int:
-    """How many processes decode by default: on a CPU the training needs the cores itself."""
+def workers_of(device: torch.device, side_by_side: int = 1) -> int:
+    """How many processes decode by default: on a CPU the training needs the cores itself.
+
+    ``side_by_side``: processes that train on this machine, each of which decodes.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(MOST_WORKERS, cores or 1) if device.type == "cuda" else (cores or 1) // 4
+    mine = max(1, (cores or 1) // side_by_side)
+    return min(MOST_WORKERS, mine) if device.type == "cuda" else mine // 4
 
 
 class FolderTraining:

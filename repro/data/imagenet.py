@@ -16,7 +16,7 @@ import torch
 
 from repro.data.dataset import Dataset
 from repro.data.folder import SPLITS, FolderImages, scan
-from repro.data.sizes import NUM_CLASSES, NUM_IMAGES
+from repro.data.sizes import FOLDERS, NUM_CLASSES, NUM_IMAGES
 from repro.errors import UserError
 from repro.files import make_directory, write_atomically
 from repro.spec import Stream
@@ -93,6 +93,7 @@ def stream_of(stream: Stream, data_dir: Path) -> Stream:
         return stream
     both = "".join(images.fingerprint() for images in known.images)
     digest = hashlib.sha256(both.encode()).hexdigest()
+    FOLDERS[digest] = sizes[0], sizes[1]
     return replace(stream, classes=len(known.classes), images=digest)
 
 

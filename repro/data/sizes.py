@@ -12,6 +12,9 @@ NUM_IMAGES = {  # train, test
 }
 
 
+FOLDERS: dict[str, tuple[int, int]] = {}  # of folders of images that were seen, by fingerprint
+
+
 def classes_of(stream: Stream) -> int:
     return stream.num_classes
 
@@ -23,8 +26,8 @@ def side_of(stream: Stream) -> int:
 
 def images_of(stream: Stream) -> tuple[int, int]:
     """Training images and evaluated images of an epoch (within a few for digits' held-out; of a
-    folder of images at most)."""
-    train, test = NUM_IMAGES[stream.dataset]
+    folder of images at most, and of one that this process has not seen those of ImageNet)."""
+    train, test = FOLDERS.get(stream.images, NUM_IMAGES[stream.dataset])
     classes = classes_of(stream)
     if stream.split == "tune":
         train, test = train - train // HELD_OUT, train // HELD_OUT

@@ -84,11 +84,9 @@ def _guarded(cohort: Cohort, runtime: Runtime) -> list[Run]:
     except (UserError, Stopped):
         raise
     except LeaseLost:
-        if runtime.ranks.size > 1:  # the other processes are in the middle of it
-            raise
         return list(cohort.runs)
     except Exception as error:
-        if runtime.ranks.size > 1:  # the other processes are in the middle of it
+        if runtime.ranks.at_work:  # the other processes are in the middle of it
             raise
         too_large = out_of_memory(error) and len(cohort.runs) > 1
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]

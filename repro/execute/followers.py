@@ -1,18 +1,19 @@
 """Under torchrun, the processes beside rank 0: they train along and write nothing."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from typing import Any
 
 from torch import nn
 
+from repro.cohort_records import States
 from repro.jobs import CohortJob
 from repro.plan import Cohort
+from repro.resume import Place
 from repro.runtime import Runtime
 from repro.spec import Run
 from repro.train.cohort import EpochReport
 from repro.train.ranks import Ended
-from repro.train.step import CohortStep
 from repro.train.student import Student
 from repro.train.weights import initial
 
@@ -41,38 +42,22 @@ def follow(runtime: Runtime) -> None:
 class FollowerJob(CohortJob):
     """Rank 0's cohort on this process's share of the images: every step, and no effect.
 
-    What is exchanged is exchanged in the same order as in ``CohortJob``.
+    What is exchanged is exchanged by ``CohortJob``'s own lines, so in the same order.
     """
 
-    def run(self) -> None:
-        try:
-            self._train()
-        except Ended as error:
-            self._last(error)  # rank 0 asks for the sums
-            raise
-
-    def _announce(self) -> None: ...
+    def _stop(self, error: BaseException) -> None:
+        self._last(error)  # rank 0 asks for the sums
 
     def _open(self, run: Run, adapter: nn.Module | None) -> Student:
         """From its first weights: rank 0's values come when they are distributed."""
         return Student(run, initial(run, self.runtime.device), adapter)
 
-    def _between(self, epoch: int, part: int, step: CohortStep) -> None:  # noqa: ARG002
-        self.place = epoch, part
-        if (epoch, part) == (self.cohort.first_epoch, self.cohort.first_part):
-            return
-        if self.runtime.checkpoint_seconds is not None and self.runtime.ranks.said():
-            self._states(within=True)
+    def _write(
+        self,
+        trained: list[Student],
+        report: EpochReport,
+        entries: dict[str, dict[str, Any]],
+        states: States,
+    ) -> None: ...
 
-    @contextmanager
-    def _ours(self, student: Student) -> Iterator[None]:  # noqa: ARG002
-        yield
-
-    def _epoch(self, report: EpochReport, seconds: float) -> None:
-        self.place = None
-        self.students = {k: s for k, s in self.students.items() if not report.not_finite(k)}
-        if report.epoch < self.epochs - 1:
-            self._before_epoch(seconds)
-
-    def _finish(self, student: Student) -> None:
-        del self.students[student.key]
+    def _save(self, states: States, place: Place) -> None: ...

@@ -86,7 +86,7 @@ class Launcher:
 
     def _start(self, name: str, device: torch.device) -> None:
         common = setup_of(self.runtime, len(self.board))
-        setup = replace(common, name=name, device=str(device))
+        setup = replace(common, name=name, device=str(device), side_by_side=len(self.devices))
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         mine, its = context.Pipe()
         process = context.Process(target=work, args=(setup, its), name=name)
@@ -142,8 +142,7 @@ class Launcher:
 
     def _count(self, entry: Entry, kind: str, done: Done) -> None:
         self.board.done(entry, () if self.error else done.left)
-        self.runtime.epochs_done += done.epochs
-        self.runtime.views_done += done.views
+        self.runtime.gained += done.gained
         if kind == "broken":
             self.runtime.broken.append(entry.cohort)
         if done.error:

@@ -229,8 +229,7 @@ class Launcher:
         finally:
             entry = self._freed(worker)
             self.board.done(entry, () if self.error else (*lost, *done.left))
-        runtime.epochs_done += done.epochs
-        runtime.views_done += done.views
+        runtime.gained += done.gained
         if reply.kind == "broken" or (reply.records and self._unfinished(cohort, reply, lost)):
             runtime.broken.append(cohort)
         if done.error:

@@ -1,43 +1,28 @@
-"""SLURM: job arrays over slices of a wave, and what each job does on its node.
-
-A job stops between epochs a little before its time limit and puts itself back into the queue; after
-a signal, at the next step. It goes on from its checkpoints.
-"""
+"""SLURM: job arrays over slices of a wave. What a job does on its node: ``repro.node_job``."""
 
 import io
-import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from repro.errors import UserError
-from repro.limits import Interrupted, Limits
 from repro.plan import Cohort, Wave
-from repro.runtime import Outcome
-
-if TYPE_CHECKING:
-    from repro.request import Request
 
 COHORTS_PER_JOB = 4  # starting a job costs 4 s, so about a second a cohort
 CPUS_PER_TASK = 2  # with as many all speeds of this suite were measured
 STOP_SECONDS = 120.0  # before its time limit a job stops; SLURM's clock began before its own
 SIGNAL_SECONDS = 60  # before its time limit SLURM sends SIGUSR2, or a minute sooner, measured 70 s
 LEAST_SECONDS = 180.0  # of a limit: that signal must not come before Python hears it
-REQUEUES = 20  # a job puts itself back into the queue at most so often
-SCONTROL_SECONDS = 60.0  # an overloaded controller may answer late
 # What the suite itself tells sbatch, and what says the same.
 OURS = (
     "array",
@@ -161,7 +146,7 @@ class Array:
         count = jobs if jobs > 1 else None
         return _make_sbatch_string(command, self.folder, map_count=count, **self._parameters())
 
-    def submit(self, jobs: "Sequence[Job]") -> str:
+    def submit(self, jobs: Sequence[Callable[[], None]]) -> str:
         """Returns its id. Raises UserError with what sbatch says."""
         import submitit
 
@@ -194,88 +179,3 @@ class Array:
             "dependency": f"afterany:{self.after}" if self.after else None,
             "additional_parameters": {"requeue": True, **asked},
         }
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of an array: ``repro run`` of its part, on its node. It is pickled."""
-
-    request: "Request"
-
-    def __call__(self) -> None:
-        """Ends the process with the exit code that ``repro run`` has."""
-        from rich.console import Console
-
-        from repro import launch
-
-        limits = JobLimits(self.request.max_seconds)
-        console = Console(soft_wrap=True, width=200)
-        try:
-            with limits.signals():
-                outcome = launch.train_grid(self.request, console, limits)
-        except Interrupted as error:
-            print(error, flush=True)
-            outcome, code, again = Outcome(failed=False), error.exit_code, True
-        except UserError as error:
-            print(f"error: {error}", flush=True)
-            sys.exit(2)
-        else:
-            code, again = int(outcome.failed), outcome.out_of_time and outcome.gained > 0
-        if again:
-            print(requeue(), flush=True)
-        sys.exit(code or int(outcome.out_of_time))
-
-    def checkpoint(self) -> Any:
-        """For a SIGUSR2 before training begins: submitit puts the job back as it is."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
-
-
-class JobLimits(Limits):
-    """SIGUSR2 stops, too. SLURM signals a job and its srun, which passes it on: that counts
-    once."""
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self.signal = self.signal or number
-
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        before = signal.signal(signal.SIGUSR2, self._on_signal)
-        try:
-            with super().signals():
-                yield
-        finally:
-            signal.signal(signal.SIGUSR2, before)
-
-
-def requeue() -> str:
-    """Put this job back into the queue where SLURM has not ended it; says what was done.
-
-    While a preempted job has its GraceTime SLURM counts it as running, and would not requeue it if
-    it ended by itself. Otherwise preemption requeues it, and scancel means it.
-    """
-    job, count = job_id(), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    state = _said("squeue", "--noheader", f"--jobs={job}", "--format=%T").strip()
-    if state != "RUNNING":
-        return f"job {job} is ended by SLURM ({state or 'unknown'}), which starts it again or not"
-    if count >= REQUEUES:
-        return f"job {job} was started again {count} times; give the same command again to go on"
-    error = _said("scontrol", "requeue", job, errors=True).strip()
-    return error or f"job {job} is in the queue again (time {count + 1} of {REQUEUES} at most)"
-
-
-def job_id() -> str:
-    """Of a job of an array by its place: the last one's own number is the number of them all."""
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    task = os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
-
-
-def _said(*command: str, errors: bool = False) -> str:
-    """What a command says; "" where it does not answer."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SCONTROL_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error) if errors else ""
-    return done.stderr if errors else done.stdout

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from repro.data.dataset import Dataset
+from repro.data.folder import FolderImages
 from repro.environment import prepare
 from repro.errors import UserError
 from repro.execute.archive import packed, take_in_bytes
@@ -124,7 +125,15 @@ class Trainer:
             wrong = f"{host} has {versions()}, the launcher {expected}: install the same on both"
         elif self.runtime.device.type == "cuda" and not torch.cuda.is_available():
             wrong = f"PyTorch sees no GPU on {host}, Ray does: install a CUDA build of it there"
+        elif absent := self._absent_folder():
+            wrong = f"{host} does not see {absent}: a folder of images is one that all nodes share"
         return Hello(host, getpid(), self.shared, wrong)
+
+    def _absent_folder(self) -> Path | None:
+        """Of images that do not travel with the launch."""
+        trained = [dataset.train for dataset in self.runtime.datasets.values()]
+        roots = [images.root for images in trained if isinstance(images, FolderImages)]
+        return next((root for root in roots if not root.is_dir()), None)
 
     def train(self, task: Task) -> Reply:
         """Never raises what a run can end by: it is in the reply."""
@@ -136,7 +145,7 @@ class Trainer:
             for line in take_in_bytes(task.records, self.setup.runs_dir, self.runtime.leases):
                 self.runtime.progress.line(line)
         except UserError as error:
-            return Reply("ended", Done(0, 0, (), error), self.mailbox.take())
+            return Reply("ended", Done(0, (), error), self.mailbox.take())
         kind, done = train_entry(task.entry, self.runtime)
         records = b"" if self.shared else self._results(task.entry.cohort.runs)
         return Reply(kind, done, self.mailbox.take(), records)

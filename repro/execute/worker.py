@@ -46,6 +46,7 @@ class Setup:
     launch: str
     workers: int | None = None
     checkpoint_seconds: float | None = None
+    side_by_side: int = 1
 
 
 def setup_of(runtime: Runtime, cohorts: int) -> Setup:
@@ -72,10 +73,9 @@ def setup_of(runtime: Runtime, cohorts: int) -> Setup:
 
 @dataclass(frozen=True)
 class Done:
-    """A cohort's end. ``views``: of banks; ``left``: runs that another process has."""
+    """A cohort's end. ``gained``: as a Runtime counts it; ``left``: runs another process has."""
 
-    epochs: int
-    views: int
+    gained: int
     left: tuple[Run, ...]
     error: Exception | None
 
@@ -154,12 +154,13 @@ def runtime_of(setup: Setup, limits: Limits, outbox: Outbox) -> Runtime:
         leases=Leases(setup.launch),
         workers=setup.workers,
         checkpoint_seconds=setup.checkpoint_seconds,
+        side_by_side=setup.side_by_side,
     )
 
 
 def train_entry(entry: Entry, runtime: Runtime) -> tuple[str, Done]:
     """How it ended, "ended" or "broken", and its end."""
-    runtime.epochs_done = runtime.views_done = 0
+    runtime.gained = 0
     runtime.broken.clear()
     reason: Exception | None = None
     left: tuple[Run, ...] = ()
@@ -168,4 +169,4 @@ def train_entry(entry: Entry, runtime: Runtime) -> tuple[str, Done]:
     except (UserError, Stopped) as error:
         reason = error
     kind = "broken" if runtime.broken else "ended"
-    return kind, Done(runtime.epochs_done, runtime.views_done, left, reason)
+    return kind, Done(runtime.gained, left, reason)

@@ -44,6 +44,7 @@ class CRD:
     """
 
     uses_features = True
+    keeps_memory = True
 
     crd_weight: float = 0.8
     ce_weight: float = 1.0

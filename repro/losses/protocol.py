@@ -20,7 +20,9 @@ class Loss(Protocol):
 
     Class attributes say what it needs: ``uses_teacher = False`` where it ignores the teacher,
     ``uses_features = True`` where it reads more of the teacher than its logits,
-    ``second_view = True`` where it reads ``batch.second``. Optional methods:
+    ``second_view = True`` where it reads ``batch.second``, ``keeps_memory = True`` where its
+    adapter remembers every training image: processes that share them cannot train it. Optional
+    methods:
 
     - ``at_epoch(epoch) -> Loss``: the loss of that epoch (counted from 0), for warm-ups;
     - ``diagnostics(student, teacher, batch) -> dict[str, Tensor]``: detached numbers to log beside
@@ -70,6 +72,11 @@ def uses_features(loss: Loss) -> bool:
 def second_view(loss: Loss) -> bool:
     """Does it need the images in a second augmentation?"""
     return getattr(loss, "second_view", False)
+
+
+def keeps_memory(loss: Loss) -> bool:
+    """Does its adapter remember every training image?"""
+    return getattr(loss, "keeps_memory", False)
 
 
 def deploys(loss: Loss) -> bool:

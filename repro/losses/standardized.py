@@ -16,6 +16,7 @@ from repro.losses.protocol import (
     at_epoch,
     deploys,
     diagnostics,
+    keeps_memory,
     second_view,
     terms_of,
     uses_features,
@@ -57,6 +58,10 @@ class Standardized:
     @property
     def deploys(self) -> bool:
         return deploys(self.loss)
+
+    @property
+    def keeps_memory(self) -> bool:
+        return keeps_memory(self.loss)
 
     @property
     def second_view(self) -> bool:

@@ -13,6 +13,7 @@ from repro.losses.protocol import (
     at_epoch,
     deploys,
     diagnostics,
+    keeps_memory,
     second_view,
     terms_of,
     uses_features,
@@ -50,6 +51,10 @@ class Sum:
     @property
     def deploys(self) -> bool:
         return any(deploys(loss) for loss in self.losses)
+
+    @property
+    def keeps_memory(self) -> bool:
+        return any(keeps_memory(loss) for loss in self.losses)
 
     @property
     def second_view(self) -> bool:

@@ -8,7 +8,7 @@ from repro.data.batches import TrainingImages, epoch_views, parts
 from repro.data.decoding import FolderTraining
 from repro.train.ranks import ALONE, Ranks
 from repro.train.step import CohortStep
-from repro.train.student import Evaluation, Student
+from repro.train.student import Evaluation, Student, end_epoch
 
 Metrics = dict[str, float | list[float]]
 
@@ -83,9 +83,7 @@ def train_cohort(
                 step(share)
         finally:
             step.end()
-        report = EpochReport(
-            epoch, {s.key: s.end_epoch(epoch, count, data.evaluation, tick) for s in active}
-        )
+        report = EpochReport(epoch, end_epoch(active, epoch, count, data.evaluation, tick))
         yield report
         left = {s.key for s in active if not (s.dropped or report.not_finite(s.key))}
         kept = ranks.said(left)

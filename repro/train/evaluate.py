@@ -1,6 +1,6 @@
 """Accuracy of a network in eval mode, without augmentation."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,6 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-@torch.inference_mode()
 def predict(
     model: nn.Module,
     evaluation: Iterable[tuple[Tensor, Tensor]],
@@ -23,14 +22,29 @@ def predict(
     tick: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
     """Logits [N, K] and labels [N] on the model's device; ``tick`` runs before every batch."""
-    model.eval()
-    logits, labels = [], []
+    (logits,), labels = predict_all([model], evaluation, precision, tick)
+    return logits, labels
+
+
+@torch.inference_mode()
+def predict_all(
+    models: Sequence[nn.Module],
+    evaluation: Iterable[tuple[Tensor, Tensor]],
+    precision: Precision = "fp32",
+    tick: Callable[[], None] = lambda: None,
+) -> tuple[list[Tensor], Tensor]:
+    """As ``predict``, of several models at once: each batch is made once. Logits in their order."""
+    logits: list[list[Tensor]] = [[] for _ in models]
+    labels = []
+    for model in models:
+        model.eval()
     for images, batch_labels in evaluation:
         tick()
         with autocast(images.device, precision):
-            logits.append(model(images).logits.float())
+            for model, found in zip(models, logits, strict=True):
+                found.append(model(images).logits.float())
         labels.append(batch_labels)
-    return torch.cat(logits), torch.cat(labels)
+    return [torch.cat(found) for found in logits], torch.cat(labels)
 
 
 def scores(logits: Tensor, labels: Tensor, *, top5: bool = False) -> dict[str, Tensor]:

@@ -7,7 +7,8 @@ waited for.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -34,13 +35,17 @@ class Share(NamedTuple):
         return self.part.stop - self.part.start
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Ranks:
-    """``size`` processes, of which this one is number ``rank``. Rank 0 writes all there is."""
+    """``size`` processes, of which this one is number ``rank``. Rank 0 writes all there is.
+
+    ``at_work``: all are at a thing that rank 0 has said, or one has left it and the others wait.
+    """
 
     rank: int = 0
     size: int = 1
     control: Any = None  # the group for objects
+    at_work: bool = False
 
     def share(self, part: slice) -> Share:
         """Of a batch of at least as many images as ranks an even part; of a smaller one (the last
@@ -63,6 +68,24 @@ class Ranks:
         dist.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
 
+    def all_said(self, what: Any) -> list[Any]:
+        """What every rank says, to all, in their order."""
+        if self.size == 1:
+            return [what]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, what, group=self.control)
+        return found
+
+    @contextmanager
+    def together(self, what: Any) -> Iterator[None]:
+        """Rank 0 says to the others, who wait for it, what all are at from here on."""
+        if self.size > 1:
+            if self.rank == 0:
+                self.said(what)
+            self.at_work = True
+        yield
+        self.at_work = False
+
     def agreed(self, ask: Callable[..., None], *given: Any) -> None:
         """Rank 0 asks, and what it raises ends all ranks at the same place: elsewhere as Ended."""
         if self.size == 1:
@@ -75,6 +98,7 @@ class Ranks:
             except Exception as error:
                 reason = error
         if self.said(reason is not None):
+            self.at_work = False
             raise reason or Ended("rank 0 has stopped")
 
     def like_rank_0(self, tensors: Mapping[str, Tensor]) -> None:
@@ -112,6 +136,11 @@ ALONE = Ranks()
 
 def under_torchrun() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def local_size() -> int:
+    """How many processes torchrun started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def local_rank() -> int:

@@ -1,20 +1,19 @@
 """One network in training: weights, optimiser, loss and the sums of its epoch."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from repro.errors import UserError
 from repro.losses import Loss
 from repro.losses.protocol import at_epoch, diagnostics, terms_of
 from repro.outputs import Batch, Outputs
 from repro.spec import Run, key
 from repro.train.adapters import deployed
-from repro.train.evaluate import autocast, predict, scores
+from repro.train.evaluate import autocast, predict_all, scores
 from repro.train.ranks import ALONE, Ranks, Share
 from repro.train.schedule import learning_rate
 
@@ -22,7 +21,7 @@ Evaluation = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 
 
 class Student:
-    """Trains ``model`` as ``run`` says. Metrics stay on the device until ``end_epoch``.
+    """Trains ``model`` as ``run`` says. Metrics stay on the device until ``means``.
 
     ``adapter``: what the loss trains beside it; ``network``: what answers, the model or, where the
     adapter replaces its classifier, both.
@@ -68,15 +67,10 @@ class Student:
     def distribute(self, ranks: Ranks) -> None:
         """Train with other processes from here on, from what rank 0 holds: gradients are averaged.
 
-        Raises UserError for a loss that keeps a memory of all images: each process has its own.
+        Not for a loss that ``keeps_memory``: each process would have its own.
         """
         if ranks.size == 1:
             return
-        parts = () if self.adapter is None else self.adapter.modules()
-        if any(hasattr(part, "memory") for part in parts):
-            raise UserError(
-                f"{self.run.method} keeps a memory of all images: train it without torchrun"
-            )
         self.ranks = ranks
         # an adapter may leave parameters without a gradient, such as a classifier it replaces
         with warnings.catch_warnings():
@@ -87,6 +81,10 @@ class Student:
                 find_unused_parameters=self.adapter is not None,
             )
         ranks.like_rank_0(self._momenta())
+        # where rank 0 goes on within an epoch it has the sums of all so far
+        shapes = ranks.said({name: total.shape for name, total in self.sums.items()})
+        if ranks.rank:
+            self.sums = {name: self.rate.new_zeros(shape) for name, shape in shapes.items()}
 
     def learn(self, batch: Batch, teacher: Outputs, share: Share | None = None) -> None:
         """One step of gradient descent on the sum of the loss's terms.
@@ -136,38 +134,19 @@ class Student:
                 self.sums[name] = torch.zeros_like(value)
             self.sums[name].add_(value, alpha=weight)
 
-    def end_epoch(
-        self, epoch: int, num_images: int, evaluation: Evaluation, tick: Callable[[], None]
+    def means(
+        self, epoch: int, num_images: int, found: dict[str, Tensor]
     ) -> dict[str, float | list[float]]:
-        """The means over the epoch's ``num_images`` and the test scores: its one host sync.
-
-        Before the last evaluation the parameters are rounded to half precision, the form in which
-        they are stored: the reported accuracy is that of the stored network.
-        """
-        if epoch == self.run.stream.epochs - 1:
-            round_to_half(self.network)
+        """Over the epoch's ``num_images``, and the test scores ``found``: its one host sync."""
         sums = {name: total.clone() for name, total in self.sums.items()}
         self.ranks.summed(sums)
-        values = {n: s if s.dim() else s / num_images for n, s in sums.items()}
-        values |= self.evaluate(evaluation, tick)
+        values = {n: s if s.dim() else s / num_images for n, s in sums.items()} | found
         flat = torch.cat([value.float().reshape(-1) for value in values.values()]).tolist()
         metrics: dict[str, float | list[float]] = {}
         for name, value in values.items():
             taken, flat = flat[: value.numel()], flat[value.numel() :]
             metrics[name] = taken if value.dim() else taken[0]
         return metrics | {"lr": learning_rate(self.run.optim, epoch)}
-
-    def evaluate(self, evaluation: Evaluation, tick: Callable[[], None]) -> dict[str, Tensor]:
-        """Test scores as 0-d tensors; the logits are kept in ``test_logits`` [N, K].
-
-        Each of several ranks evaluates its share with the statistics of rank 0, which are kept.
-        """
-        if self.ranks.size > 1:  # shares differ in batches: nobody is asked within them
-            self.ranks.like_rank_0(dict(self.network.named_buffers()))
-            tick = nothing
-        logits, labels = predict(self.network, evaluation(), self.run.precision, tick)
-        self.test_logits, labels = map(self.ranks.gathered, (logits, labels))
-        return scores(self.test_logits, labels, top5=self.run.stream.dataset == "imagenet")
 
     def tensors(self) -> list[Tensor]:
         """All that a step changes."""
@@ -202,6 +181,48 @@ class Student:
     def _momenta(self) -> dict[str, Tensor]:
         states = self.optimizer.state
         return {name: states[p]["momentum_buffer"] for name, p in self.parameters.items()}
+
+
+def end_epoch(
+    students: Sequence[Student],
+    epoch: int,
+    num_images: int,
+    evaluation: Evaluation,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, dict[str, float | list[float]]]:
+    """By the students' keys the means over the epoch's ``num_images`` and the test scores.
+
+    Before the last evaluation the parameters are rounded to half precision, the form in which they
+    are stored: the reported accuracy is that of the stored network.
+    """
+    for student in students:
+        if epoch == student.run.stream.epochs - 1:
+            round_to_half(student.network)
+    found = evaluate(students, evaluation, tick)
+    return {s.key: s.means(epoch, num_images, found[s.key]) for s in students}
+
+
+def evaluate(
+    students: Sequence[Student], evaluation: Evaluation, tick: Callable[[], None] = lambda: None
+) -> dict[str, dict[str, Tensor]]:
+    """By their keys the test scores as 0-d tensors; the logits stay in ``test_logits`` [N, K].
+
+    Each of several ranks evaluates its share with the statistics of rank 0, which are kept. Shares
+    may differ in batches, so they ask ``tick`` before all of them, not before each.
+    """
+    run, ranks = students[0].run, students[0].ranks
+    if ranks.size > 1:
+        ranks.agreed(tick)
+        tick = nothing
+        for student in students:
+            ranks.like_rank_0(dict(student.network.named_buffers()))
+    logits, labels = predict_all([s.network for s in students], evaluation(), run.precision, tick)
+    labels, found = ranks.gathered(labels), {}
+    for student, answer in zip(students, logits, strict=True):
+        student.test_logits = ranks.gathered(answer)
+        top5 = run.stream.dataset == "imagenet"
+        found[student.key] = scores(student.test_logits, labels, top5=top5)
+    return found
 
 
 class Lesson(nn.Module):

@@ -16,8 +16,8 @@ import pytest
 import submitit
 
 from repro.backends import Placement
-from repro.execute.slurm import Job
 from repro.grid import Choice, expand
+from repro.node_job import Job
 from repro.planned import waves_of
 from repro.profiles import PROFILES
 from repro.records import Records

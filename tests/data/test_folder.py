@@ -10,6 +10,7 @@ from PIL import Image
 
 from repro.data import imagenet
 from repro.data.batches import epoch_views, parts
+from repro.data.damaged import Damaged
 from repro.data.dataset import select
 from repro.data.decoding import Decoder, FolderTraining
 from repro.data.folder import FolderImages, scan
@@ -133,7 +134,7 @@ def test_a_class_may_have_fewer_images_than_a_subset_asks_for(folder: Path, tmp_
 
 def decoded(images: FolderImages, workers: int, say: Callable[[str], None] = print) -> list[bytes]:
     """Two epochs of batches."""
-    decoder = Decoder(images, images, workers=workers, pinned=False, say=say)
+    decoder = Decoder(images, images, workers=workers, pinned=False, say=say, damaged=Damaged())
     training = FolderTraining(images, decoder, CPU, (imagenet.MEAN, imagenet.STD))
     found = []
     for epoch in range(2):

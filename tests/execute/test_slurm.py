@@ -17,20 +17,16 @@ from repro.backends import Placement
 from repro.errors import UserError
 from repro.execute import slurm
 from repro.execute.slurm import (
-    REQUEUES,
-    Job,
-    JobLimits,
     Slurm,
     check_installed,
-    job_id,
     limit_minutes,
     node_device,
-    requeue,
     sbatch_options,
     slices,
     stop_seconds,
 )
 from repro.limits import Interrupted
+from repro.node_job import REQUEUES, Job, JobLimits, job_id, requeue
 from repro.plan import Cohort
 from repro.request import Request
 from repro.runtime import Outcome

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from repro import jobs
+from repro import cohort_records, jobs
 from repro.records import Record, Status
 from repro.train import checkpoint
 from tests import tiny
@@ -44,7 +44,7 @@ def crash_images(
     def image(name: str) -> None:
         shutil.copytree(directory, images / name)
 
-    append, save, save_half = Record.append, checkpoint.save, jobs.save_half
+    append, save, save_half = Record.append, checkpoint.save, cohort_records.save_half
     write_status = Record.write_status
     count: dict[str, int] = {}
 
@@ -74,7 +74,7 @@ def crash_images(
     monkeypatch.setattr(jobs, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(Record, "append", appending)
     monkeypatch.setattr(checkpoint, "save", saving)
-    monkeypatch.setattr(jobs, "save_half", weights)
+    monkeypatch.setattr(cohort_records, "save_half", weights)
     monkeypatch.setattr(Record, "write_status", status)
     ticks, two_epochs_kept = tiny.Ticks(), threading.Event()
 

@@ -162,7 +162,7 @@ def test_only_the_bank_of_one_teacher_is_kept_in_memory(directory: Path) -> None
         assert len(runtime.banks) == 1
         keys += runtime.banks
     assert keys[0] == keys[2] != keys[1]
-    assert runtime.views_done == 2
+    assert runtime.gained == 2
     runtime.teacher = "live"
     teachers.teacher_for(Cohort((run,)), runtime, data)
     assert runtime.banks == {}

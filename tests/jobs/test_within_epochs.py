@@ -12,9 +12,9 @@ from repro.train.student import Student
 from tests import tiny
 
 RUNS = (tiny.TEACHER, tiny.run("ce", trial=3), tiny.run("dkd", trial=3))
-EVALUATED = 1  # batches, so ticks, of an evaluation of a student
+EVALUATED = 1  # batches, so ticks, of an evaluation
 STUDENTS = RUNS[1:]
-AN_EPOCH = tiny.STEPS + len(STUDENTS) * EVALUATED
+AN_EPOCH = tiny.STEPS + EVALUATED
 
 
 @pytest.fixture(scope="module")

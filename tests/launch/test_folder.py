@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -14,15 +15,22 @@ from repro.profiles import IMAGENET_PROFILES
 from repro.records import Records
 from repro.request import Request
 from tests import photographs
+from tests.launch.several import by_two
 
 SMALL = IMAGENET_PROFILES["quick"]
 
 
+TINY = replace(
+    SMALL,
+    stream=replace(SMALL.stream, side=32, batch_size=8, epochs=2),
+    teacher_epochs=0,
+    trials=1,
+)
+
+
 @pytest.fixture(autouse=True)
 def tiny_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = replace(SMALL.stream, side=32, batch_size=8, epochs=2)
-    tiny = replace(SMALL, stream=stream, teacher_epochs=0, trials=1)
-    monkeypatch.setitem(IMAGENET_PROFILES, "quick", tiny)
+    monkeypatch.setitem(IMAGENET_PROFILES, "quick", TINY)
 
 
 @pytest.fixture
@@ -71,3 +79,26 @@ def test_without_a_folder_the_way_out_is_told(runs_dir: Path) -> None:
     with pytest.raises(UserError, match="no folder of images is known here; give the folder that"):
         run(None, runs_dir)
     assert not list(Records(runs_dir))
+
+
+def process(rank: int, photos: Path, runs_dir: Path) -> None:
+    IMAGENET_PROFILES["quick"] = TINY
+    (runs_dir / f"said-{rank}").write_text(run(photos, runs_dir, workers=0))
+
+
+def test_two_processes_share_its_images_and_tell_of_all_that_are_broken(
+    photos: Path, runs_dir: Path
+) -> None:
+    """The last evaluated image is the second process's."""
+    broken = photos / "val/wall/wall_000.jpg"
+    assert broken == sorted(photos.glob("val/*/*"))[-1]
+    broken.write_bytes(b"no image")
+    runs_dir.mkdir(exist_ok=True)
+    by_two(process, photos, runs_dir)
+    said = (runs_dir / "said-0").read_text()
+    assert f"{broken} cannot be decoded (" in said
+    assert "1 images could not be decoded and were shown black, " in said
+    records = list(Records(runs_dir))
+    assert [record.status().state for record in records] == ["FINISHED"] * 2  # type: ignore[union-attr]
+    assert [record.environment()["processes"] for record in records] == ["2"] * 2
+    assert {len(np.load(record.test_logits)["logits"]) for record in records} == {6}

@@ -86,8 +86,8 @@ def stops(
     shutil.copytree(source, tiny.record(TEACHER, directory).directory)
     begun = 1 + TICKS_AN_EPOCH  # once before the first epoch, then its own
     found: dict[str, Stop | Path] = {
-        "SIGINT": signalled(directory, signal.SIGINT, begun + 3, background=True),
-        "SIGKILL": signalled(directory, signal.SIGKILL, begun + 7),
+        "SIGINT": signalled(directory, signal.SIGINT, begun + 2, background=True),
+        "SIGKILL": signalled(directory, signal.SIGKILL, begun + 3),
     }
     assert run_demo(directory).code == 0
     return found | {"directory": directory}

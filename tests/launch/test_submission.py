@@ -10,7 +10,8 @@ from rich.console import Console
 from repro import launch, submission
 from repro.backends import Placement
 from repro.errors import UserError
-from repro.execute.slurm import Array, Job, Slurm
+from repro.execute.slurm import Array, Slurm
+from repro.node_job import Job
 from repro.request import Request
 from repro.spec import key
 from tests import tiny

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from repro.jobs import run_tags
+from repro.entries import run_tags
 from repro.records import Record, Records
 from repro.spec import Run, encode, key
 from tests import tiny

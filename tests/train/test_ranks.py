@@ -1,23 +1,22 @@
 """Two processes on halves of each batch are one that averages the halves' gradients."""
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from repro.data.batches import batches, epoch_views, parts, take
 from repro.data.dataset import select
+from repro.errors import UserError
 from repro.runtime import Runtime
 from repro.train.cohort import train_cohort
 from repro.train.ranks import Ranks, Share, joined
 from repro.train.step import make_cohort_step
-from repro.train.student import Student
+from repro.train.student import Student, evaluate
 from tests import tiny
+from tests.launch.several import by_two
 
 METHODS = ("ce", "kd", "fitnet")
 
@@ -41,11 +40,8 @@ def test_each_evaluated_image_belongs_to_one_rank() -> None:
     assert rows == list(range(10))
 
 
-def two_processes(rank: int, port: int, folder: str) -> None:
+def two_processes(rank: int, folder: str) -> None:
     """One epoch of a cohort; rank 0 saves what it has learned."""
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
     ranks = joined(tiny.CPU)
     runtime = tiny.runtime(Path(folder), ranks=ranks)
     data = runtime.load_data(tiny.STREAM)
@@ -98,10 +94,7 @@ def one_process(method: str) -> tuple[Student, float]:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(two_processes, (port, str(folder)), nprocs=2)
+    by_two(two_processes, str(folder))
     loaded: list[Any] = torch.load(folder / "found.pt", weights_only=True)
     return loaded
 
@@ -115,7 +108,7 @@ def test_two_processes_learn_what_one_does(found: list[Any], number: int) -> Non
     for name, tensor in mine.items():
         torch.testing.assert_close(state[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
     assert metrics["train/loss"] == pytest.approx(loss, rel=1e-5)
-    scores = student.evaluate(tiny.cohort_data().evaluation, lambda: None)
+    scores = evaluate([student], tiny.cohort_data().evaluation)[student.key]
     assert metrics["test/top1"] == pytest.approx(float(scores["test/top1"]))
     torch.testing.assert_close(logits, student.test_logits, rtol=1e-3, atol=1e-3)
     assert len(logits) == len(select(tiny.digits(), tiny.STREAM)[1])
@@ -132,11 +125,10 @@ def test_batches_of_halves_are_not_whole_batches() -> None:
     assert any(not torch.allclose(a[n], b[n], rtol=1e-4, atol=1e-5) for n in a)
 
 
-def test_a_memory_of_all_images_is_refused() -> None:
-    from repro.errors import UserError
-
-    with pytest.raises(UserError, match="crd keeps a memory of all images: train it without torch"):
-        tiny.student(tiny.run("crd")).distribute(Ranks(0, 2))
+def test_more_processes_than_evaluated_images_are_refused(tmp_path: Path) -> None:
+    runtime = tiny.runtime(tmp_path, ranks=Ranks(0, 31))
+    with pytest.raises(UserError, match="31 processes share 30 evaluated images: use fewer"):
+        runtime.load_data(tiny.STREAM)
 
 
 def test_alone_nothing_is_exchanged() -> None:

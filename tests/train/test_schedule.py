@@ -2,6 +2,7 @@ import pytest
 
 from repro.spec import Optim
 from repro.train.schedule import learning_rate
+from repro.train.student import end_epoch
 from tests import tiny
 
 
@@ -36,5 +37,5 @@ def test_a_student_trains_at_the_rate_of_its_epoch_and_reports_it() -> None:
     for epoch, rate in enumerate((0.05, 0.05, 0.005)):
         student.begin_epoch(epoch)
         assert [group["lr"] for group in student.optimizer.param_groups] == [pytest.approx(rate)]
-        metrics = student.end_epoch(epoch, 1, tiny.cohort_data().evaluation, lambda: None)
-        assert metrics["lr"] == pytest.approx(rate)
+        metrics = end_epoch([student], epoch, 1, tiny.cohort_data().evaluation)
+        assert metrics[student.key]["lr"] == pytest.approx(rate)

@@ -12,7 +12,7 @@ from repro.losses import CE, DKD, KD
 from repro.outputs import Batch, Outputs
 from repro.spec import Optim
 from repro.train.evaluate import predict
-from repro.train.student import Student
+from repro.train.student import Student, end_epoch, evaluate
 from repro.train.teacher import LiveTeacher
 from repro.train.weights import initial, load_half, save_half
 from tests import tiny
@@ -46,7 +46,7 @@ def train_epoch(student: Student, epoch: int = 0) -> dict[str, float | list[floa
     student.begin_epoch(epoch)
     for batch in batches(data.training, student.run.stream, student.run.trial, epoch):
         student.learn(batch, tiny.sure_teacher(batch))
-    return student.end_epoch(epoch, len(data.training.labels), data.evaluation, lambda: None)
+    return end_epoch([student], epoch, len(data.training.labels), data.evaluation)[student.key]
 
 
 def test_two_steps_equal_momentum_and_weight_decay_by_hand() -> None:
@@ -148,13 +148,13 @@ def test_evaluation_moves_no_statistic_and_training_does() -> None:
     student.learn(first_batch(), tiny.sure_teacher(first_batch()))
     trained = statistics(student.model)
     assert not tiny.same(before, trained)
-    student.evaluate(tiny.cohort_data().evaluation, lambda: None)
+    evaluate([student], tiny.cohort_data().evaluation)
     assert tiny.same(trained, statistics(student.model))
 
 
 def test_training_goes_on_in_training_mode_after_an_evaluation() -> None:
     student = tiny.student(tiny.run())
-    student.evaluate(tiny.cohort_data().evaluation, lambda: None)
+    evaluate([student], tiny.cohort_data().evaluation)
     assert not student.model.training
     student.begin_epoch(1)
     assert student.model.training

@@ -14,6 +14,7 @@ from repro.data.batches import epoch_views, normalise
 from repro.losses import named
 from repro.spec import Precision
 from repro.train.step import RecordedStep
+from repro.train.student import end_epoch
 
 EVALUATION_BATCHES = (250, 1000, 2000)
 RECORDED_AGAIN = 4  # epochs whose loss has new weights, so that all recordings are dropped
@@ -46,7 +47,7 @@ def seconds_of(lab: Lab, work: Callable[[], object]) -> dict[str, float]:
 
 
 def evaluation(bench: Bench, precision: Precision, batch: int) -> Row:
-    """Student.end_epoch on normalised images that are made anew each time, as in training."""
+    """The end of an epoch on normalised images that are made anew each time, as in training."""
     (student,) = bench.students(1, precision=precision)
     pixels = bench.images.padded[: bench.lab.sizes.test_images, 4:-4, 4:-4]
     labels = bench.images.labels[: len(pixels)]
@@ -56,7 +57,7 @@ def evaluation(bench: Bench, precision: Precision, batch: int) -> Row:
         return [(normalise(p, bench.images.mean, bench.images.std), y) for p, y in pairs]
 
     def end() -> None:
-        student.end_epoch(0, bench.lab.sizes.images, batches, lambda: None)
+        end_epoch([student], 0, bench.lab.sizes.images, batches)
 
     return seconds_of(bench.lab, end) | {"images": len(pixels)}
 

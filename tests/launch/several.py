@@ -1,0 +1,24 @@
+"""Functions run by two processes, as torchrun starts them."""
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.multiprocessing as mp
+
+
+def joining(rank: int, port: int, work: Callable[..., None], given: tuple[Any, ...]) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    work(rank, *given)
+
+
+def by_two(work: Callable[..., None], *given: Any) -> None:
+    """``work(rank, *given)`` in two processes. Raises ProcessRaisedException."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(joining, (port, work, given), nprocs=2)
