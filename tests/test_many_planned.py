@@ -1,5 +1,6 @@
-"""What is planned and told of thousands of runs costs little. Most tests count operations, which a
-busy machine does not change: at these, ``repro plan`` and ``repro status`` of 10,000 runs take 4 s."""
+"""What is planned and told of thousands of runs costs little. Most tests count operations,
+which a busy machine does not change: at these ``repro plan`` and ``repro status`` of 10,000 runs
+take 4 s."""
 
 import subprocess
 import sys
