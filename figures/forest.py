@@ -17,7 +17,7 @@ from repro.results import GridResults
 
 OWN = "cmkd"
 MOST = 5  # comparisons side by side
-OTHERS = ("ablation",)  # its bars are a figure of their own
+OTHERS = ("ablation", "tuning", "tuned")  # bars of its own, or rows that are no methods
 
 
 def write(results: GridResults, out: Path) -> list[Path]:

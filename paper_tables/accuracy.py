@@ -17,6 +17,8 @@ TITLES = {
     "cifar-different": "Different-architecture pairs: top-1 (%)",
     "stronger-teacher": "One student under stronger teachers: top-1 (%)",
     "ablation": "CMKD's choices, each varied alone: top-1 (%)",
+    "tuning": "Candidates for temperature and weight: top-1 (%) on held-out images",
+    "tuned": "Methods as they are and as tuned on held-out images: top-1 (%)",
     "plug-in": "Methods alone and with plug-ins: top-1 (%)",
     "imagenet": "ImageNet: top-1 (%)",
     "imagenet-stronger": "ImageNet, students under stronger teachers: top-1 (%)",

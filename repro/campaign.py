@@ -19,6 +19,7 @@ from repro.grid import names, pairs_of
 from repro.launch import run
 from repro.profiles import PROFILES, Profile
 from repro.request import Request
+from repro.variants import TUNING_TRIALS
 
 TRIALS = 5  # claim C3 needs them
 LEAST_SECONDS = 60.0  # with less left nothing is begun
@@ -28,15 +29,17 @@ LEAST_SECONDS = 60.0  # with less left nothing is begun
 class Step:
     """Some pairs of a grid, all where none are named, with the grid's own methods or ``methods``.
 
-    ``student``: only pairs that end in it.
+    ``student``: only pairs that end in it. ``trials``: unless others are asked for.
     """
 
     grid: str
     pairs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     student: str = ""
+    trials: int = TRIALS
 
 
+TUNING = Step("tuning", trials=TUNING_TRIALS)
 # What decides most for its cost comes first; what is known of one step is not trained in another.
 STEPS: dict[str, tuple[Step, ...]] = {
     "paper": (
@@ -45,6 +48,8 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Step("cifar-same", ("wrn_40_2:wrn_16_2", "wrn_40_2:wrn_40_1")),
         Step("cifar-different", ("wrn_40_2:ShuffleV1",)),
         Step("cifar-same", ("resnet32x4:resnet8x4",)),
+        TUNING,
+        Step("tuned"),
         Step("ablation"),
         Step("cifar-same"),
         Step("cifar-different"),
@@ -55,8 +60,10 @@ STEPS: dict[str, tuple[Step, ...]] = {
     ),
     "quick": (
         Step("cifar-same"),
-        Step("ablation"),
         Step("stronger-teacher"),
+        TUNING,
+        Step("tuned"),
+        Step("ablation"),
         Step("cifar-different"),
         Step("plug-in"),
         Step("cifar-same", methods=ALL),
@@ -103,7 +110,7 @@ def requests_of(step: Step, request: Request) -> Iterator[Request]:
             request.choice,
             pairs=(pair,),
             methods=request.choice.methods or step.methods,
-            trials=request.choice.trials or TRIALS,
+            trials=request.choice.trials or step.trials,
         )
         yield replace(request, grid=step.grid, choice=choice)
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cache, partial
-from types import MappingProxyType
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 from repro import paper
 from repro.choice import ALL, NARROWED_BY_NOTHING, Choice, check_imported
@@ -13,26 +12,29 @@ from repro.losses import (
     CE,
     CMKD,
     METHODS,
-    L2Rank,
     Loss,
-    SigmoidRank,
     Standardized,
     Sum,
     method_name,
     named,
     standardize,
 )
-from repro.losses.difficulty import Difficulty
 from repro.losses.protocol import second_view
 from repro.paper import Fact, Pair, Unknown
 from repro.paper_imagenet import weights_of
 from repro.profiles import Profile, scaled
 from repro.spec import Run, SecondView, Stream, key, uses_teacher
+from repro.variants import (
+    CANDIDATES_OF,
+    TUNED,
+    TUNING_TRIALS,
+    ablation_rows,
+    candidates,
+    cmkd_reading,
+    variant,
+)
 
 DEFAULT_METHODS = ("ce", "kd", "dkd", "dist", "cmkd")
-OTHER_DIFFICULTIES: tuple[Difficulty, ...] = tuple(
-    name for name in get_args(Difficulty) if name != paper.CMKD["difficulty"].value
-)
 PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "demo": (),
     "cifar-same": paper.SAME_ARCHITECTURE,
@@ -40,6 +42,8 @@ PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "stronger-teacher": paper.STRONGER_TEACHERS,
     "ablation": (paper.ABLATION_PAIR,),
     "plug-in": paper.PLUG_IN_PAIRS.value,
+    "tuning": (paper.ABLATION_PAIR,),
+    "tuned": (paper.ABLATION_PAIR,),
     "imagenet": paper.IMAGENET,
     "imagenet-stronger": paper.IMAGENET_STRONGER,
 }
@@ -85,6 +89,21 @@ def plug_in(profile: Profile, choice: Choice) -> list[Run]:
     """Methods alone, with CMKD's terms added, and with DIST's as the control: claim C6."""
     chosen = METHODS if choice.methods == ALL else choice.methods or paper.PLUG_IN_METHODS.value
     return _methods_on_pairs("plug-in", profile, replace(choice, methods=plug_in_rows(chosen)))
+
+
+def tuning(profile: Profile, choice: Choice) -> list[Run]:
+    """The candidates for two hyper-parameters of KD, DIST and CMKD, on held-out images: as many for
+    each, of as many trials."""
+    methods = choice.methods or tuple(candidates())
+    own = replace(choice, methods=methods, trials=choice.trials or TUNING_TRIALS, split="tune")
+    return _methods_on_pairs("tuning", profile, own)
+
+
+def tuned(profile: Profile, choice: Choice) -> list[Run]:
+    """Each of the three as it is and as grid ``tuning`` has chosen it, on the test images. Where
+    nothing was tuned under the profile, as it is."""
+    rows = (*CANDIDATES_OF, *TUNED.get(profile.name, ()))
+    return _methods_on_pairs("tuned", profile, replace(choice, methods=choice.methods or rows))
 
 
 def plug_in_rows(methods: Sequence[str]) -> tuple[str, ...]:
@@ -134,6 +153,8 @@ GRIDS: dict[str, Callable[[Profile, Choice], list[Run]]] = {
     "stronger-teacher": stronger_teacher,
     "ablation": ablation,
     "plug-in": plug_in,
+    "tuning": tuning,
+    "tuned": tuned,
     "imagenet": imagenet,
     "imagenet-stronger": partial(stronger_teacher, grid="imagenet-stronger"),
 }
@@ -205,20 +226,17 @@ def _cells(pair: Pair, methods: Sequence[str], profile: Profile, choice: Choice)
 
 def loss_for(method: str, pair: Pair, profile: Profile) -> Loss:
     """A method's loss with the pair's weights and warm-ups scaled to the profile's epochs."""
-    rows = {"cmkd": cmkd_reading(), **(ablation_rows() if "/" in method else {})}
-    if method in rows:
-        return rows[method]
+    if method == "cmkd":
+        return cmkd_reading()
     if "/" in method:
-        raise choose("variant of cmkd", method, ablation_rows())
+        return variant(method)
     return _for_pair(named(method), pair, profile)
 
 
 def is_method(name: str) -> bool:
     """Can a student of this suite be trained by ``name``?"""
-    if "/" in name:
-        return name in ablation_rows()
     try:
-        named(name)
+        variant(name) if "/" in name else named(name)
     except UserError:
         return False
     return True
@@ -244,55 +262,3 @@ def scaled_warmups(loss: Any, epochs: int, *, of: int = paper.EPOCHS.value) -> L
     """With the fields ``*_epochs`` at the same fraction of the training; 0 stays 0."""
     given = {f.name: getattr(loss, f.name) for f in fields(loss) if f.name.endswith("_epochs")}
     return replace(loss, **{name: scaled(n, epochs, of=of) for name, n in given.items() if n})
-
-
-def cmkd_reading() -> CMKD:
-    """CMKD with the values of ``paper.CMKD``: our reading of what the paper leaves open."""
-    return _reading(tuple((name, unknown.value) for name, unknown in paper.CMKD.items()))
-
-
-@cache
-def _reading(given: tuple[tuple[str, Any], ...]) -> CMKD:
-    values = dict(given)
-    return CMKD(soft_rank=SigmoidRank(tau=values.pop("soft_rank_tau")), **values)
-
-
-def ablation_rows() -> Mapping[str, Loss]:
-    """The alternatives to our reading, each as ``cmkd/<what differs>``.
-
-    Each other difficulty has a control, ``-batch-mean``: its mixing ratio without its dynamics. For
-    the reading's own difficulty, a rank in the batch, that ratio is 1/2: the row ``fixed-half``.
-    """
-    return _variants(cmkd_reading())
-
-
-@cache  # asked for with every cell: a fifth of the time of the tables of 2,000 runs
-def _variants(cmkd: CMKD) -> Mapping[str, Loss]:
-    l2_weak, l2 = L2Rank(eps=0.1), L2Rank(eps=1.0)
-
-    def fixed(share: float) -> CMKD:
-        return replace(cmkd, weighting="fixed", spearman_share=share)
-
-    rows = {
-        "pearson-only": fixed(0.0),
-        "spearman-only": fixed(1.0),
-        "fixed-half": fixed(0.5),
-        "reversed": replace(cmkd, hard_samples_lean_on="pearson"),
-        "raw-logits": replace(cmkd, standardize=False),
-        "temperature-4": replace(cmkd, temperature=4.0),
-        "weight-2": replace(cmkd, kd_weight=2.0),
-        "pearson-on-logits": replace(cmkd, pearson_input="logits"),
-        "with-intra-class": replace(cmkd, intra_class=True),
-        "soft-teacher-rank": replace(cmkd, teacher_rank="soft"),
-        "l2-rank-0.1": replace(cmkd, soft_rank=l2_weak),
-        "l2-rank-1": replace(cmkd, soft_rank=l2),
-        "l2-rank-0.1-soft-teacher": replace(cmkd, soft_rank=l2_weak, teacher_rank="soft"),
-        "l2-rank-1-soft-teacher": replace(cmkd, soft_rank=l2, teacher_rank="soft"),
-        "l2-on-probabilities": replace(
-            cmkd, soft_rank=l2, teacher_rank="soft", rank_input="probabilities"
-        ),
-    }
-    for other in OTHER_DIFFICULTIES:
-        name, varied = other.replace("_", "-"), replace(cmkd, difficulty=other)
-        rows |= {name: varied, f"{name}-batch-mean": replace(varied, weighting="batch_mean")}
-    return MappingProxyType({f"cmkd/{name}": loss for name, loss in rows.items()})

@@ -23,15 +23,7 @@ from repro.data.classes import CLASS_NAMES, class_names, superclass_of
 from repro.data.dataset import AnyImages, Dataset, rank_in_class, select
 from repro.data.sizes import classes_of
 from repro.errors import UserError
-from repro.grid import (
-    GRIDS,
-    Choice,
-    expand,
-    is_method,
-    known_pairs,
-    names,
-    pairs_of,
-)
+from repro.grid import GRIDS, Choice, expand, is_method, known_pairs, names, pairs_of
 from repro.history import read_on
 from repro.losses import METHODS
 from repro.profiles import Profile
@@ -39,6 +31,9 @@ from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
 from repro.train.teacher import fold_batch_norms
 from repro.train.weights import load_half
+
+WITH_VARIANTS = ("ablation", "tuning", "tuned")  # grids with rows such as cmkd/reversed
+HELD_OUT = "Evaluated on a tenth of the training images, which were held out; no test image"
 
 
 @dataclass(frozen=True, eq=False)  # frames cannot be hashed
@@ -62,6 +57,7 @@ class GridResults:
         imported = [run for run in self.runs if run.weights]
         return (
             *((self.profile.mark,) if self.profile.mark else ()),
+            *((HELD_OUT,) if any(run.stream.split == "tune" for run in self.runs) else ()),
             *((filled.mark(self.runs_dir, self.grid, self.profile.name),) if self.recorded else ()),
             *(f"Teacher {run.network}: imported ({self.record(run).origin()})" for run in imported),
         )
@@ -95,12 +91,12 @@ class GridResults:
     def methods(self, part: str) -> list[str]:
         """Rows of a part's table: its grid's own methods (run or not), then others that finished.
 
-        The ablation's variants, ``cmkd/<name>``, belong to the ablation's table only.
+        Variants, ``cmkd/<name>``, belong to the tables of ``WITH_VARIANTS`` only.
         """
         planned = self._planned[part]
         pairs = self.parts[part]
         finished = [run.method for run in self.runs if run.pair in pairs]
-        shown = [m for m in finished if part == "ablation" or "/" not in m]
+        shown = [m for m in finished if part in WITH_VARIANTS or "/" not in m]
         return list(dict.fromkeys((*planned, *shown)))
 
     @cached_property
@@ -285,10 +281,10 @@ def everything(
 ) -> tuple[Run, ...]:
     """A run for every cell and trial of the grid, then of ``methods`` on all pairs it may take.
 
-    Variants of CMKD belong to the ablation alone. A teacher's run is a baseline of other pairs.
+    Variants belong to ``WITH_VARIANTS`` alone. A teacher's run is a baseline of other pairs.
     Names that this version does not know (a method that is gone, a newer suite's) are passed over.
     """
-    known = [m for m in methods if is_method(m) and (grid == "ablation" or "/" not in m)]
+    known = [m for m in methods if is_method(m) and (grid in WITH_VARIANTS or "/" not in m)]
     rows = sorted(known, key=lambda method: (*METHODS, method).index(method))
     parts = profile.union if grid == "cifar" else (grid,)
     pairs = tuple(dict.fromkeys(p for part in parts for p in names(known_pairs(part, profile))))

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from repro import paper
-from repro.grid import ablation_rows, loss_for
+from repro.grid import loss_for
 from repro.losses import STANDARDIZED, Loss, Standardized, Sum, method_name, standardize
 from repro.losses.protocol import second_view
 from repro.paper import REPDISTILLER, Fact, Pair, Unknown
@@ -13,6 +13,7 @@ from repro.paper_imagenet import weights_of
 from repro.paper_methods import METHODS, source_of
 from repro.profiles import Profile, scaled
 from repro.spec import Run, key, uses_teacher
+from repro.variants import ablation_rows, candidates
 
 LS = f"+{STANDARDIZED}"
 IMAGES = f"{REPDISTILLER} dataset/cifar100.py"
@@ -143,7 +144,7 @@ def _of_loss(run: Run, profile: Profile) -> Iterator[Layer]:
     yield {
         name: (kind, COMPOSED[kind]) for name, kind in _walk("loss", run.loss) if kind in COMPOSED
     }
-    rows = ablation_rows()
+    rows = {**ablation_rows(), **candidates()}
     if run.method in rows:
         values = _walk("loss", rows[run.method])
         yield {name: (value, f"the row {run.method}") for name, value in values}

@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FACTS = ("paper", "paper_methods", "paper_imagenet", "departures")
-PURE = (*FACTS, "errors", "spec", "choice", "profiles", "grid", "sources", "plan", "outputs")
+PURE = (
+    *(*FACTS, "errors", "spec", "choice", "profiles", "variants", "grid", "sources", "plan"),
+    "outputs",
+)
 EFFECTS = ("records", "tracking", "jobs", "launch", "cli", "execute", "runtime", "resume")
 
 
@@ -163,7 +166,7 @@ def test_facts_make_profiles_make_grids_make_plans() -> None:
     for used in of("profiles").values():
         assert all(within(module, "paper", "errors", "spec") for module in used)
     for used in of("grid").values():
-        known = (*FACTS, "choice", "profiles", "errors", "losses", "spec")
+        known = (*FACTS, "choice", "profiles", "errors", "losses", "spec", "variants")
         assert all(within(m, *known) for m in used)
     for used in of("choice").values():
         assert all(within(module, "errors", "spec") for module in used)

@@ -7,11 +7,12 @@ import pytest
 
 from repro import paper
 from repro.errors import UserError
-from repro.grid import ablation_rows, cmkd_reading, expand, loss_for
+from repro.grid import expand, loss_for
 from repro.losses import CMKD, SigmoidRank
 from repro.models import MODELS
 from repro.paper import Fact, Unknown
 from repro.profiles import PROFILES
+from repro.variants import ablation_rows, cmkd_reading
 
 ALL_PAIRS = {
     *paper.SAME_ARCHITECTURE,

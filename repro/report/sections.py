@@ -21,6 +21,8 @@ DECIDES = {
     "imagenet": "C2, C3, C4, C7 on ImageNet",
     "imagenet-stronger": "C1 on ImageNet",
     "ablation": "C5: every open choice of CMKD",
+    "tuning": "no claim: temperature and weight of KD, DIST and CMKD, chosen on held-out images",
+    "tuned": "no claim: these three as they are and as tuned",
     "plug-in": "C6: methods alone and with CMKD's terms",
 }
 FIRST = (

@@ -2,9 +2,19 @@
 
 from dataclasses import replace
 
-from repro.grid import Choice, ablation_rows, cmkd_reading, expand, loss_for, scaled_warmups
+import pytest
+
+from repro.errors import UserError
+from repro.grid import Choice, expand, loss_for, scaled_warmups
 from repro.losses import CE, CMKD, CTKD, DIST, DKD, KD, LOSSES, L2Rank, Standardized, Sum
-from tests.grid.narrow import DEMO, PAPER
+from repro.variants import (
+    CANDIDATES_OF,
+    TUNING_TRIALS,
+    ablation_rows,
+    candidates,
+    cmkd_reading,
+)
+from tests.grid.narrow import DEMO, PAPER, QUICK
 
 
 def test_the_ablation_holds_every_alternative() -> None:
@@ -126,3 +136,24 @@ def test_light_students_learn_at_a_hundredth() -> None:
     light = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}
     assert {network for network, lr in rates.items() if lr == 0.01} == light
     assert {lr for network, lr in rates.items() if network not in light} == {0.05}
+
+
+def test_the_same_budget_tunes_each_of_the_three() -> None:
+    rows = candidates()
+    for method in CANDIDATES_OF:
+        own = {name: loss for name, loss in rows.items() if name.startswith(f"{method}/")}
+        assert len(own) == len(rows) / 3 == 6
+        settings = {(loss.temperature, loss.kd_weight) for loss in own.values()}  # type: ignore[attr-defined]
+        assert len(settings) == 6
+        assert loss_for(method, ("resnet20", "resnet8"), QUICK) in own.values()
+
+
+def test_tuning_sees_no_test_image_and_tuned_nothing_else() -> None:
+    quick = QUICK
+    runs = expand("tuning", quick)
+    assert {run.stream.split for run in runs} == {"tune"}  # the teacher's, too
+    assert len(runs) == 1 + 3 * 6 * TUNING_TRIALS
+    tuned = expand("tuned", quick, Choice(methods=("kd", "kd/temperature-1-weight-0.45")))
+    assert {run.stream.split for run in tuned} == {"full"}
+    with pytest.raises(UserError, match="unknown variant of kd 'kd/temperature-9'"):
+        expand("tuned", quick, Choice(methods=("kd/temperature-9",)))
