@@ -19,6 +19,7 @@ from repro.grid import names, pairs_of
 from repro.launch import run
 from repro.profiles import PROFILES, Profile
 from repro.request import Request
+from repro.taken import take_recorded
 from repro.variants import TUNING_TRIALS
 
 TRIALS = 5  # claim C3 needs them
@@ -98,6 +99,8 @@ def campaign(request: Request, console: Console) -> int:
                 console.print(f"{clock(max(left, 0))} left: the same command goes on")
                 return failed
             console.print(f"{step.grid}: {', '.join(asked.choice.pairs)}", highlight=False)
+            for line in take_recorded(asked.resolve()[1], asked.runs_dir):
+                console.print(line, highlight=False, markup=False)
             failed |= run(replace(asked, max_seconds=left), console)
         tell(step.grid, name, request, console)
     return failed

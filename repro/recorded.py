@@ -3,7 +3,8 @@
 An archive holds, of every finished or failed run of a grid, what was asked, its epochs, its end and
 its machine, and of every finished one what was measured of its network: the inter-class, rank and
 plane numbers, the pictures. Test logits (half precision) are those of one trial of the first pair;
-there are no weights and no images.
+there are no images. Beside it ``<grid>-<profile>.weights.tar`` holds the final weights of teachers
+and of that trial's students, of the smallest networks first as far as there is room.
 """
 
 import hashlib
@@ -29,8 +30,10 @@ from repro.spec import key
 
 FOLDER = ROOT / "runs" / "recorded"
 MOST_BYTES = 10_000_000  # of all archives: everybody clones them
+MOST_WEIGHTS = 15_000_000  # bytes of all weights
+BLOCK = 20_480  # bytes that a tar adds to a file and at its end, at most
 FILES = ("run.json", "status.json", "history.jsonl", "environment.json")
-ENDING = ".tar.xz"
+ENDING, WEIGHTS = ".tar.xz", ".weights.tar"
 
 
 def pack(results: GridResults, folder: Path = FOLDER) -> Path:
@@ -56,7 +59,34 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
         )
     make_directory(folder)
     write_atomically(path, buffer.getvalue())
+    _pack_weights(results, folder)
     return path
+
+
+def _pack_weights(results: GridResults, folder: Path) -> None:
+    """Those that another archive has are left to it."""
+    own = folder / path_of(results, folder).name.replace(ENDING, WEIGHTS)
+    others = [path for path in weight_archives(folder) if path != own]
+    known = {k for path in others for k in keys_in(path)}
+    left = MOST_WEIGHTS - sum(path.stat().st_size for path in others)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path in sorted(weights_of(results), key=lambda p: (p.stat().st_size, p)):
+            name = f"records/{path.parent.name}/{path.name}"
+            if path.parent.name in known or buffer.tell() + path.stat().st_size + BLOCK > left:
+                continue
+            info = tarfile.TarInfo(name)
+            info.size = path.stat().st_size
+            archive.addfile(info, io.BytesIO(path.read_bytes()))
+    if keys_of(buffer.getvalue()):
+        write_atomically(own, buffer.getvalue())
+
+
+def weights_of(results: GridResults) -> set[Path]:
+    """Of every pair's teacher, and of the first pair's students of one trial."""
+    pairs = results.pairs
+    runs = [*filter(None, map(results.teacher, pairs)), *results.first_trials(pairs[0]).values()]
+    return {path for run in runs if (path := results.record(run).weights).exists()}
 
 
 def check_new(results: GridResults, folder: Path = FOLDER) -> Path:
@@ -80,8 +110,12 @@ def path_of(results: GridResults, folder: Path) -> Path:
 
 def keys_in(path: Path) -> set[str]:
     """Of the runs of an archive."""
-    with tarfile.open(path) as archive:
-        return {Path(name).parts[1] for name in archive.getnames() if name.startswith("records/")}
+    return keys_of(path.read_bytes())
+
+
+def keys_of(archive: bytes) -> set[str]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        return {Path(name).parts[1] for name in opened.getnames() if name.startswith("records/")}
 
 
 def content(path: Path) -> bytes:
@@ -145,6 +179,10 @@ def archives(folder: Path = FOLDER) -> list[Path]:
     return sorted(folder.glob(f"*{ENDING}"))
 
 
+def weight_archives(folder: Path = FOLDER) -> list[Path]:
+    return sorted(folder.glob(f"*{WEIGHTS}"))
+
+
 def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
     """Make ``runs_dir`` hold the recorded results and nothing else; what each archive is.
 
@@ -154,7 +192,8 @@ def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
     found = archives(folder)
     if not found:
         raise UserError(f"{folder} holds no recorded results; `repro record GRID` makes some")
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    weights = weight_archives(folder)
+    digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (*found, *weights)}
     there = filled.read(runs_dir)
     if there.get("digests") == digests:
         return list(there["archives"])
@@ -163,6 +202,8 @@ def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
     shutil.rmtree(runs_dir, ignore_errors=True)
     make_directory(runs_dir)
     abouts = [_unpack(path, runs_dir) for path in found]
+    for path in weights:
+        _unpack(path, runs_dir)
     write_atomically(
         runs_dir / filled.FILE, json.dumps({"digests": digests, "archives": abouts}, indent=1)
     )

@@ -23,6 +23,7 @@ from repro.spec import Run, key
 from tests.analysis.made_up import MadeUp, demo, made_up
 
 METHODS = ("ce", "kd")
+FILES = ["demo-demo.tar.xz", "demo-demo.weights.tar"]
 ENVIRONMENT = {"device": "a processor", "torch": "2.13.0", "git_commit": "0123456789abcdef"}
 ENDED_MS = 1_795_694_113_829  # 2026-11-26
 
@@ -95,7 +96,7 @@ def test_the_mark_says_where_and_when_they_were_trained(results, tmp_path):
     assert results.out(Path("figures")) == Path("figures/out/demo")
 
 
-def test_records_are_whole_but_for_weights_and_most_logits(results, tmp_path):
+def test_records_are_whole_but_for_most_weights_and_logits(results, tmp_path):
     recorded.pack(results, tmp_path / "recorded")
     shown = browsed(results, tmp_path)
     assert {record.key for record in Records(shown.runs_dir)} == {key(run) for run in results.runs}
@@ -104,7 +105,7 @@ def test_records_are_whole_but_for_weights_and_most_logits(results, tmp_path):
         assert theirs.run() == run
         assert (theirs.status(), theirs.history()) == (ours.status(), ours.history())
         assert theirs.environment() == ENVIRONMENT
-        assert not theirs.weights.exists()
+        assert theirs.weights.exists() == (run.trial == 0)
         assert theirs.test_logits.exists() == (run.trial == 0)
 
 
@@ -176,7 +177,22 @@ def test_runs_that_another_grid_has_recorded_are_not_recorded_as_this_ones(resul
     same = replace(results, grid="cifar-same", runs=results.runs[:3])
     with pytest.raises(UserError, match=r"demo-demo\.tar\.xz has every run of cifar-same"):
         recorded.pack(same, folder)
-    assert [path.name for path in folder.iterdir()] == ["demo-demo.tar.xz"]
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+
+
+def test_weights_are_recorded_as_far_as_there_is_room(results, tmp_path, monkeypatch):
+    """The smallest first; those that another archive has once."""
+    folder = tmp_path / "recorded"
+    large = results.record(results.runs[0]).weights
+    large.write_bytes(bytes(10_000_000))
+    monkeypatch.setattr(recorded, "MOST_WEIGHTS", 10_000_000)
+    recorded.pack(results, folder)
+    (path,) = recorded.weight_archives(folder)
+    assert recorded.keys_in(path) == {key(run) for run in results.runs[1:] if run.trial == 0}
+    assert path.stat().st_size < 10_000_000
+    path.rename(folder / "another.weights.tar")
+    recorded.pack(results, folder)
+    assert len(recorded.weight_archives(folder)) == 1
 
 
 def test_recorded_results_are_not_recorded_again(results, tmp_path):
@@ -197,7 +213,7 @@ def test_filling_again_keeps_what_is_there_until_the_archives_change(results, tm
     recorded.fill(runs_dir, folder)
     assert not (runs_dir / "mlflow.db").exists()
     digests = json.loads((runs_dir / filled.FILE).read_text())["digests"]
-    assert list(digests) == ["demo-demo.tar.xz"]
+    assert sorted(digests) == FILES
 
 
 def test_a_directory_of_other_things_is_left_alone(results, tmp_path):
