@@ -6,22 +6,28 @@ from typing import Any
 
 from rich.console import Console
 
-from repro import output, recorded
+from repro import output, readme, recorded
 from repro.environment import ROOT
 from repro.judging import RECORDED_REPORTS, report
 from repro.serving import check_free, is_remote, ui
 from repro.tracking import tracking_uri
 
 
-def record(console: Console, grid: str, *, profile: str, runs_dir: Path) -> None:
-    """Measure all that tables and figures show of a grid, then write its archive."""
-    (results,) = output.finished_grids(grid, profile, runs_dir)
-    before = recorded.check_new(results).exists()
-    output.tables(console, grid, profile=results.profile.name, runs_dir=runs_dir)
-    output.figures(console, grid, profile=results.profile.name, runs_dir=runs_dir)
-    path = recorded.pack(results)
-    words = f"{path.stat().st_size / 1e6:.2f} MB{', in the place of another' if before else ''}"
-    console.print(f"{path.relative_to(ROOT)}: {words}", highlight=False, markup=False)
+def record(
+    console: Console, grid: str | None, *, profile: str, runs_dir: Path, accuracy_only: bool = False
+) -> None:
+    """Measure all that tables and figures show of a grid, unless ``accuracy_only``, and write its
+    archive; then write the README's results, also where no grid is named."""
+    if grid:
+        (results,) = output.finished_grids(grid, profile, runs_dir)
+        before = recorded.check_new(results).exists()
+        if not accuracy_only:
+            output.tables(console, grid, profile=results.profile.name, runs_dir=runs_dir)
+            output.figures(console, grid, profile=results.profile.name, runs_dir=runs_dir)
+        path = recorded.pack(results)
+        words = f"{path.stat().st_size / 1e6:.2f} MB{', in the place of another' if before else ''}"
+        console.print(f"{path.relative_to(ROOT)}: {words}", highlight=False, markup=False)
+    console.print(f"{readme.write().relative_to(ROOT)}: its results", highlight=False)
 
 
 def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:

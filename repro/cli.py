@@ -244,11 +244,12 @@ def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
 
 
 @main.command()
-@click.argument("grid")
+@click.argument("grid", required=False)
+@click.option("--accuracy-only", is_flag=True, help="Measure no network: for large grids.")
 @options.PROFILE
 @options.RUNS_DIR
-def record(grid: str, **given: Any) -> None:
-    """Write what is finished of GRID to runs/recorded/, to be committed."""
+def record(grid: str | None, **given: Any) -> None:
+    """Write what is finished of GRID to runs/recorded/, and the README's results anew."""
     from repro import browsing
 
     browsing.record(console(), grid, **given)

@@ -40,7 +40,7 @@ def test_what_the_suite_takes_is_among_the_measured() -> None:
 def test_a_folder_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
 
-    def rate(batches: object, seconds: float, device: torch.device) -> float:  # noqa: ARG001
+    def rate(batches: object, seconds: float, device: torch.device, ahead: int = 0) -> float:  # noqa: ARG001
         measured.append(len(next(batches).labels))  # type: ignore[call-overload]
         return 10.0 * len(measured)
 

@@ -1,0 +1,93 @@
+"""The README's results: tables and verdicts of the recorded runs, written between two marks.
+
+``repro record`` writes them, and nothing in between is typed by hand.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from repro import output, recorded
+from repro.analysis.claim_table import flags, short
+from repro.analysis.claims import judge
+from repro.analysis.evidence import Evidence
+from repro.environment import ROOT
+from repro.estimate import clock
+from repro.files import write_atomically
+from repro.notes import markdown
+from repro.results import GridResults
+from repro.spec import key
+
+README, BROWSED = ROOT / "README.md", ROOT / "runs" / "browse"
+BEGIN = "<!-- from here on written by `repro record` from runs/recorded/ -->"
+END = "<!-- up to here -->"
+TABLES = ("accuracy", "ablation", "plug_in")  # scripts of paper_tables/
+COLUMNS = ("claim", "verdict", "scope", "estimate", "n", "D")
+
+
+def write(runs_dir: Path = BROWSED, readme: Path = README) -> Path:
+    """Bring the file's results up to date. Raises UserError where nothing is recorded."""
+    text = readme.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    write_atomically(readme, f"{before}{BEGIN}\n{section(runs_dir)}\n{END}{after}")
+    return readme
+
+
+def section(runs_dir: Path = BROWSED) -> str:
+    """What stands between the marks. ``runs_dir`` is filled with the recorded runs."""
+    found = recorded.fill(runs_dir)
+    output.sync(Console(quiet=True), runs_dir)
+    profiles = sorted({one["profile"] for one in found}, key=output.SIZES.index)
+    return "\n".join(line for name in profiles for line in _profile(name, found, runs_dir))
+
+
+def _profile(name: str, found: Sequence[dict[str, Any]], runs_dir: Path) -> Iterator[str]:
+    grids = [one["grid"] for one in found if one["profile"] == name]
+    known = [results for grid in grids for results in output.finished_grids(grid, name, runs_dir)]
+    yield f"\n### Profile {name}\n"
+    yield f"{known[0].profile.mark or 'The protocol of the paper'}.\n"
+    yield from _cost(known, found)
+    for results in known:
+        yield from _tables(results)
+    evidence = Evidence(tuple(output.distinct(known)))
+    claims = judge(evidence)
+    table = short(claims)
+    yield "\n**Claims** (estimate with its 95 % interval; D: smallest effect of interest)\n"
+    yield markdown([*COLUMNS], [[str(row[c]) for c in COLUMNS] for _, row in table.iterrows()])
+    yield "\n" + "\n".join(f"- {line}" for line in flags(claims, evidence.failed))
+
+
+def _cost(known: Sequence[GridResults], found: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What it took, and on what."""
+    seconds = {}  # by key: grids share runs
+    for results in known:
+        for run in results.runs:
+            status = results.record(run).status()
+            assert status
+            seconds[key(run)] = dict(status.final)["final/train_seconds"]
+    name = known[0].profile.name
+    machines = dict.fromkeys(
+        word for one in found if one["profile"] == name for word in one["trained"].split("; ")
+    )
+    total = sum(seconds.values())
+    yield (
+        f"{len(seconds)} runs, {clock(total)} of training, "
+        f"{len(seconds) / (total / 3600):.0f} runs an hour, on {'; '.join(machines)}."
+    )
+
+
+def _tables(results: GridResults) -> Iterator[str]:
+    """Accuracies and verdicts of a grid, as the scripts of ``paper_tables`` write them."""
+    with tempfile.TemporaryDirectory() as out:
+        for name in TABLES:
+            script = output.load_script(ROOT / "paper_tables" / f"{name}.py")
+            written = [p for p in script.write(results, Path(out)) if p.suffix == ".md"]
+            for path in sorted(written):
+                title, *lines = path.read_text().splitlines()
+                table = [line for line in lines if line.startswith("|")]
+                yield f"\n**{title.removeprefix('# ')}** (grid `{results.grid}`)\n"
+                yield "\n".join(table)
