@@ -20,6 +20,7 @@ from repro.launch import run
 from repro.profiles import PROFILES, Profile
 from repro.request import Request
 from repro.taken import take_recorded
+from repro.train.ranks import under_torchrun
 from repro.variants import TUNING_TRIALS
 
 TRIALS = 5  # claim C3 needs them
@@ -85,6 +86,8 @@ def campaign(request: Request, console: Console) -> int:
     ``request.grid`` is not looked at. Raises UserError for a profile without steps, and what
     ``launch.run`` raises.
     """
+    if under_torchrun():
+        raise UserError("a campaign runs without torchrun: give its grids to `repro run` there")
     name = request.profile
     if name == "auto":
         name = "paper" if request.devices[0].type == "cuda" else "quick"
@@ -92,15 +95,18 @@ def campaign(request: Request, console: Console) -> int:
         raise choose("profile of a campaign", name, STEPS)
     ends = None if request.max_seconds is None else time.monotonic() + request.max_seconds
     failed = 0
+    request = replace(request, profile=name)
+    every = [asked for step in STEPS[name] for asked in requests_of(step, request)]
+    runs = [run for asked in every for run in asked.resolve()[1]]
+    for line in take_recorded(runs, request.runs_dir):
+        console.print(line, highlight=False, markup=False)
     for step in STEPS[name]:
-        for asked in requests_of(step, replace(request, profile=name)):
+        for asked in requests_of(step, request):
             left = None if ends is None else ends - time.monotonic()
             if left is not None and left < LEAST_SECONDS:
                 console.print(f"{clock(max(left, 0))} left: the same command goes on")
                 return failed
             console.print(f"{step.grid}: {', '.join(asked.choice.pairs)}", highlight=False)
-            for line in take_recorded(asked.resolve()[1], asked.runs_dir):
-                console.print(line, highlight=False, markup=False)
             failed |= run(replace(asked, max_seconds=left), console)
         tell(step.grid, name, request, console)
     return failed

@@ -249,7 +249,7 @@ def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
 @options.PROFILE
 @options.RUNS_DIR
 def record(grid: str | None, **given: Any) -> None:
-    """Write what is finished of GRID to runs/recorded/, and the README's results anew."""
+    """Write what is finished of GRID to runs/recorded/, and README's results."""
     from repro import browsing
 
     browsing.record(console(), grid, **given)

@@ -57,8 +57,6 @@ class CohortRecords:
         try:
             yield
         except LeaseLost as error:
-            if self.runtime.ranks.size > 1:  # the others have no word of it
-                raise
             if student.key not in self.lost:
                 self._say(student, str(error))
             self.lost.add(student.key)
@@ -89,6 +87,11 @@ class CohortRecords:
                     reason = f"{failed[0]} is not finite at epoch {report.epoch}"
                     self._say(student, reason)
                     self.close(student, "FAILED", reason)
+
+    def check_lost(self) -> None:
+        """Several processes train all of a cohort or none of it. Raises LeaseLost."""
+        if self.lost and self.runtime.ranks.size > 1:
+            raise LeaseLost("a run of the cohort is trained by another process")
 
     def track(self, students: Iterable[Student]) -> None:
         """Of those that are still ours and not closed."""

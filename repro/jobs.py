@@ -93,6 +93,7 @@ class CohortJob:
         """What no checkpoint has: the last epoch's end or, where there are checkpoints within one,
         the place of an orderly stop."""
         if self.place and self.runtime.checkpoint_seconds is not None and self._orderly(error):
+            self.runtime.gained += self.place != (self.cohort.first_epoch, self.cohort.first_part)
             return self._states(within=True), self._place(*self.place)
         return self.unsaved
 
@@ -143,6 +144,7 @@ class CohortJob:
         left = [student for student in self.students.values() if not student.dropped]
         if late := [student for student in left if student.test_logits is None]:
             evaluate(late, data.evaluation, self._tick)  # whose last epoch was before a stop
+            self._hear_of_damaged()
         if summary := runtime.damaged.summary():
             runtime.progress.line(summary)
         for student in left:
@@ -165,8 +167,9 @@ class CohortJob:
         if new and every is not None and ranks.said(time.monotonic() - self.saved >= every):
             with step.paused():
                 states = self._states(within=True)
-            self._behind(partial(self._save, states, self._place(epoch, part)))
+            self._behind(partial(self._save_within, states, self._place(epoch, part)))
             self.saved, self.unsaved = time.monotonic(), ({}, Place())
+            self.runtime.gained += 1
         self.place = epoch, part + 1  # when somebody looks again
 
     def _behind(self, work: Callable[[], None]) -> None:
@@ -199,12 +202,13 @@ class CohortJob:
         """Have the epoch made durable, with checkpoints when due, and begin the next one."""
         seconds, self.began = time.monotonic() - self.began, time.monotonic()
         last, self.place = report.epoch == self.epochs - 1, None
+        ranks = self.runtime.ranks.size  # all of whose devices were used
         speed = self.runtime.speed = (
             share_left(self.cohort, report.epoch, self.count) * self.epoch_macs / seconds
         )
         whole, self.before = self.before + seconds, 0.0
         entries = {
-            k: history_entry(report, k, whole, epochs=self.epochs, macs_per_second=speed)
+            k: history_entry(report, k, whole, epochs=self.epochs, macs_per_second=speed / ranks)
             for k in report.metrics
         }
         trained = [self.students[k] for k in report.metrics]
@@ -241,6 +245,7 @@ class CohortJob:
         self.records.write(trained, report, entries)
         self._save(states, Place(report.epoch + 1))
         self.records.track(trained)
+        self.records.check_lost()
 
     def _states(self, *, within: bool = False) -> States:
         """Copies, on their device: the training goes on with the originals."""
@@ -252,4 +257,7 @@ class CohortJob:
 
     def _save(self, states: States, place: Place) -> None:
         self.records.save(self.opened.values(), states, place)
-        self.runtime.gained += bool(states and place.part)
+
+    def _save_within(self, states: States, place: Place) -> None:
+        self._save(states, place)
+        self.records.check_lost()

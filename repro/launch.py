@@ -39,7 +39,7 @@ from repro.train.ranks import ALONE, Ranks, joined, under_torchrun
 def run(request: Request, console: Console) -> int:
     """Train what is left of a grid, or have SLURM do it. Returns the exit code: 0, or 1 where runs
     failed. Under torchrun every process calls this; rank 0 writes and tells."""
-    if request.placement.backend == "slurm":
+    if request.placement.backend == "slurm" and not under_torchrun():
         from repro.submission import submit
 
         return submit(request, console)
@@ -49,6 +49,7 @@ def run(request: Request, console: Console) -> int:
     if ranks.rank:
         prepare(find_device(request.device))
         follow(runtime_of(request, RecordsOnly(), Silent(), ranks))
+        ranks.part()
         return 0
     limits = Limits(request.max_seconds)
     try:
@@ -57,6 +58,7 @@ def run(request: Request, console: Console) -> int:
         if not ranks.at_work:  # else they wait in a step, and end with this process
             with suppress(RuntimeError):  # they are gone already
                 ranks.said(None)  # nothing is left to follow
+                ranks.part()
 
 
 def train_grid(request: Request, console: Console, limits: Limits, ranks: Ranks = ALONE) -> Outcome:
@@ -130,6 +132,7 @@ def _train(request: Request, work: Work, limits: Limits, console: Console, ranks
     datasets = load_datasets(request, cohorts)  # bad data is told before anything is written
     make_directory(make_directory(request.runs_dir) / "records")
     bars, leases = TerminalProgress(console, len(cohorts)), Leases()
+    speed = machine_speed(Records(request.runs_dir), devices[0])  # of one device
     with ExitStack() as stack:
         stack.callback(leases.release_all)  # also what MLflow still hangs in
         progress = stack.enter_context(bars)
@@ -146,7 +149,7 @@ def _train(request: Request, work: Work, limits: Limits, console: Console, ranks
             before_epoch=limits.before_epoch,
             deadline=limits.deadline,
             datasets=datasets,
-            speed=machine_speed(Records(request.runs_dir), devices[0]),
+            speed=speed and speed * ranks.size,
             teacher_passes=dict(request.part.passes) if request.part else {},
             leases=leases,
         )

@@ -4,6 +4,7 @@
 """
 
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from repro.spec import key
 README, BROWSED = ROOT / "README.md", ROOT / "runs" / "browse"
 BEGIN = "<!-- from here on written by `repro record` from runs/recorded/ -->"
 END = "<!-- up to here -->"
+WIDTH = 100  # of a line that is no table's
 TABLES = ("accuracy", "ablation", "plug_in")  # scripts of paper_tables/
 COLUMNS = ("claim", "verdict", "scope", "estimate", "n", "D")
 
@@ -49,8 +51,8 @@ def _profile(name: str, found: Sequence[dict[str, Any]], runs_dir: Path) -> Iter
     grids = [one["grid"] for one in found if one["profile"] == name]
     known = [results for grid in grids for results in output.finished_grids(grid, name, runs_dir)]
     yield f"\n### Profile {name}\n"
-    yield f"{known[0].profile.mark or 'The protocol of the paper'}.\n"
-    yield from _cost(known, found)
+    yield wrapped(f"{known[0].profile.mark or 'The protocol of the paper'}.") + "\n"
+    yield wrapped(_cost(known, found))
     for results in known:
         yield from _tables(results)
     evidence = Evidence(tuple(output.distinct(known)))
@@ -58,10 +60,15 @@ def _profile(name: str, found: Sequence[dict[str, Any]], runs_dir: Path) -> Iter
     table = short(claims)
     yield "\n**Claims** (estimate with its 95 % interval; D: smallest effect of interest)\n"
     yield markdown([*COLUMNS], [[str(row[c]) for c in COLUMNS] for _, row in table.iterrows()])
-    yield "\n" + "\n".join(f"- {line}" for line in flags(claims, evidence.failed))
+    lines = flags(claims, evidence.failed)
+    yield "\n" + "\n".join(wrapped(f"- {line}", "  ") for line in lines)
 
 
-def _cost(known: Sequence[GridResults], found: Sequence[dict[str, Any]]) -> Iterator[str]:
+def wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _cost(known: Sequence[GridResults], found: Sequence[dict[str, Any]]) -> str:
     """What it took, and on what."""
     seconds = {}  # by key: grids share runs
     for results in known:
@@ -74,7 +81,7 @@ def _cost(known: Sequence[GridResults], found: Sequence[dict[str, Any]]) -> Iter
         word for one in found if one["profile"] == name for word in one["trained"].split("; ")
     )
     total = sum(seconds.values())
-    yield (
+    return (
         f"{len(seconds)} runs, {clock(total)} of training, "
         f"{len(seconds) / (total / 3600):.0f} runs an hour, on {'; '.join(machines)}."
     )

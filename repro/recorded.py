@@ -78,6 +78,7 @@ def _pack_weights(results: GridResults, folder: Path) -> None:
             info = tarfile.TarInfo(name)
             info.size = path.stat().st_size
             archive.addfile(info, io.BytesIO(path.read_bytes()))
+    own.unlink(missing_ok=True)
     if keys_of(buffer.getvalue()):
         write_atomically(own, buffer.getvalue())
 

@@ -139,7 +139,7 @@ class Runtime:
     def _decoded(
         self, train: FolderImages, evaluated: FolderImages, norm: tuple[Channels, Channels]
     ) -> CohortData:
-        workers = self.workers
+        workers, self.damaged.shared = self.workers, self.ranks.size > 1
         if workers is None:
             workers = workers_of(self.device, max(self.side_by_side, local_size()))
         decoder = Decoder(

@@ -4,11 +4,15 @@ import tarfile
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from repro.errors import LeaseLost
 from repro.files import make_directory
+from repro.intake import put
+from repro.leases import Leases
 from repro.recorded import FOLDER, archives, keys_in, weight_archives
-from repro.records import Records
+from repro.records import Record, Records
 from repro.spec import Run, key, uses_teacher
 
 
@@ -17,7 +21,8 @@ def take_recorded(runs: Iterable[Run], runs_dir: Path, folder: Path = FOLDER) ->
     returns what is to be said.
 
     A student comes along only beside the teacher that taught it: not where another network of the
-    same key was trained here, and, where students of it are left to train, only with its weights.
+    same key was trained here, and, where students of it are left to train, only with its weights:
+    so ``runs`` are all that will be trained. Raises UserError where there is no room.
     """
     runs, records = tuple(runs), Records(runs_dir)
     where = {k: path for path in reversed(archives(folder)) for k in keys_in(path)}
@@ -34,8 +39,10 @@ def take_recorded(runs: Iterable[Run], runs_dir: Path, folder: Path = FOLDER) ->
             to_train = {k for k in students - new if records.state(k) != "FINISHED"}
             if not to_train or teacher in weights or teacher not in missing:
                 wanted |= new & {teacher, *students}
-    taken = Counter(_take(k, runs_dir, where[k], weights.get(k)) for k in sorted(wanted))
-    return [f"{count} runs are there already: {name}" for name, count in taken.items()]
+    if wanted:
+        _take(wanted, runs_dir, [*{where[k]: None for k in wanted}, *weight_archives(folder)])
+    count = Counter(where[k].name for k in sorted(wanted))
+    return [f"{number} runs are there already: {name}" for name, number in count.items()]
 
 
 def _same(teacher: str, records: Records, archive: Path) -> bool:
@@ -51,18 +58,20 @@ def _same(teacher: str, records: Records, archive: Path) -> bool:
         return (own.directory / "status.json").read_bytes() == recorded.read()
 
 
-def _take(k: str, runs_dir: Path, archive: Path, weights: Path | None) -> str:
-    """One record with what was measured of it, whole or not at all; the archive's name."""
-    make_directory(runs_dir / "records")
+def _take(keys: set[str], runs_dir: Path, sources: Iterable[Path]) -> None:
+    """Under their leases, and what was measured of them. Most have no weights."""
+    leases = Leases()
+    make_directory(runs_dir)
     with tempfile.TemporaryDirectory(dir=runs_dir, prefix=".taking-") as name:
         folder = Path(name)
-        for path in filter(None, (archive, weights)):
+        for path in sources:
             with tarfile.open(path) as opened:
-                inside = [m for m in opened.getmembers() if Path(m.name).parts[1:2] == (k,)]
+                inside = [m for m in opened.getmembers() if set(Path(m.name).parts) & keys]
                 opened.extractall(folder, inside, filter="data")
-        if (folder / "measured" / k).exists():
-            make_directory(runs_dir / "measured" / k)
-            for file in (folder / "measured" / k).iterdir():
-                file.replace(runs_dir / "measured" / k / file.name)
-        (folder / "records" / k).rename(runs_dir / "records" / k)
-    return archive.name
+        for k in keys:
+            with suppress(LeaseLost), leases.holding(Records(runs_dir).own(k), "sync") as held:
+                if held and not held.exists():
+                    put(Record(folder / "records" / k), held)
+        for file in folder.glob("measured/*/*"):
+            own = make_directory(runs_dir / "measured" / file.parent.name) / file.name
+            file.replace(own)

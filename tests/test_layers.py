@@ -129,6 +129,7 @@ def test_the_walk_sees_the_whole_suite() -> None:
                 "repro.output",
                 "repro.planned",
                 "repro.progress",
+                "repro.readme",
                 "repro.serving",
                 "repro.browsing",
                 "repro.show",

@@ -44,6 +44,7 @@ def test_all_that_is_recorded_is_taken_once(folder: Path, wanted: Wanted, tmp_pa
     assert take_recorded(runs, here, folder) == ["5 runs are there already: demo-demo.tar.xz"]
     assert there(here) == {key(run) for run in runs}
     teacher, *students = runs
+    assert not list((here / "records").glob("*/lease"))
     assert Records(here).of(key(teacher)).weights.read_bytes() == b"weights"
     assert {Records(here).state(key(run)) for run in runs} == {"FINISHED"}
     with_weights = [Records(here).of(key(run)).weights.exists() for run in students]
@@ -94,3 +95,13 @@ def test_beside_another_network_of_the_teacher_s_key_its_students_are_not(
     own.write_status(own.status().__class__("FINISHED", started_ms=5, ended_ms=6))  # type: ignore[union-attr]
     take_recorded(runs, here, folder)
     assert there(here) == {key(run) for run in runs if run.method in ("teacher", "ce")}
+
+
+def test_a_record_that_was_hardly_begun_is_in_nobody_s_way(
+    folder: Path, wanted: Wanted, tmp_path: Path
+) -> None:
+    runs, here = wanted("ce", "kd"), tmp_path / "here"
+    left = Records(here).of(key(runs[1])).directory / "lease"
+    left.mkdir(parents=True)
+    take_recorded(runs, here, folder)
+    assert there(here) == {key(run) for run in runs}

@@ -13,7 +13,7 @@ class Damaged:
     """``times``: how often each path was shown black; ``reasons``: why, by path.
 
     One serves a whole launch. Processes that train together each see a share of the images: what
-    others have found comes by ``found_since`` and ``add``.
+    others have found comes by ``found_since`` and ``hear``.
     """
 
     def __init__(self) -> None:
@@ -21,6 +21,7 @@ class Damaged:
         self.reasons: dict[str, str] = {}
         self.passed_on: Counter[str] = Counter()
         self.told = 0  # times, when the sum was last told
+        self.shared = False  # by processes that agree on what is too many
 
     def add(self, path: str, reason: str, times: int = 1) -> str:
         """What is to be said of it: "" where it is known, or one of very many."""

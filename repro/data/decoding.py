@@ -55,7 +55,8 @@ class Order(Sampler[list[Item]]):
 class Decoder:
     """Decodes both splits. ``workers`` processes, 0: in this one, when a batch is asked for.
 
-    ``say`` is told of files that cannot be decoded: each by its name, once; ``damaged`` counts.
+    ``say`` is told of files that cannot be decoded: each by its name, once; ``damaged`` counts
+    and, unless several processes agree on it, refuses too many.
     """
 
     def __init__(
@@ -92,7 +93,8 @@ class Decoder:
 
     def _tell(self, path: str, reason: str) -> None:
         line = self.damaged.add(path, reason)
-        self.damaged.check(self.images)
+        if not self.damaged.shared:
+            self.damaged.check(self.images)
         if line:
             self.say(line)
 

@@ -61,3 +61,8 @@ class FollowerJob(CohortJob):
     ) -> None: ...
 
     def _save(self, states: States, place: Place) -> None: ...
+
+    def _states(self, *, within: bool = False) -> States:
+        for student in self.students.values() if within else ():
+            student.state_within()  # sums over all ranks
+        return {}

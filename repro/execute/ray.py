@@ -147,6 +147,7 @@ def _setup(runtime: Runtime, cohorts: int, *, cuda: bool) -> Setup:
         runs_dir=runtime.runs_dir.absolute(),
         data_dir=runtime.data_dir.absolute(),
         deadline=None,  # each task tells the seconds that are left
+        side_by_side=max(1, *(int(node.get("GPU", 0)) for node in _nodes())) if cuda else 1,
     )
 
 

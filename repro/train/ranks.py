@@ -78,11 +78,14 @@ class Ranks:
 
     @contextmanager
     def together(self, what: Any) -> Iterator[None]:
-        """Rank 0 says to the others, who wait for it, what all are at from here on."""
+        """Rank 0 says to the others, who wait for it, what all are at from here on.
+
+        An error leaves them at it, unless all agreed on it: this process has to end, then.
+        """
         if self.size > 1:
+            self.at_work = True
             if self.rank == 0:
                 self.said(what)
-            self.at_work = True
         yield
         self.at_work = False
 
@@ -100,6 +103,11 @@ class Ranks:
         if self.said(reason is not None):
             self.at_work = False
             raise reason or Ended("rank 0 has stopped")
+
+    def part(self) -> None:
+        """Each goes its own way. A process that ends without it may end by an abort."""
+        if self.size > 1:
+            dist.destroy_process_group()
 
     def like_rank_0(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy rank 0's values, in place and in the order of names."""

@@ -1,6 +1,7 @@
 """A grid under torchrun: several processes train each cohort, rank 0 alone writes."""
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from torch.multiprocessing import ProcessRaisedException
 from repro import launch
 from repro.choice import Choice
 from repro.cohort_records import CohortRecords
-from repro.errors import UserError
+from repro.errors import LeaseLost, UserError
 from repro.jobs import CohortJob
 from repro.limits import Limits, OutOfTime
 from repro.profiles import PROFILES
 from repro.records import Records
 from repro.request import Request
+from repro.resume import Place
 from repro.spec import key
 from repro.train import checkpoint
 from repro.train.ranks import Ranks
@@ -120,11 +122,29 @@ def test_stopped_within_an_epoch_one_process_goes_on(runs_dir: Path) -> None:
 @pytest.mark.parametrize("broken", ["_write", "finish"])
 def test_what_cannot_be_written_ends_all_processes(broken: str, runs_dir: Path) -> None:
     """Rank 0's disk is full while it writes an epoch, or weights; the others do not wait for it."""
-    with pytest.raises(ProcessRaisedException, match="No space left"):
+    with pytest.raises(ProcessRaisedException, match="No space left on device"):
         two_processes(runs_dir, broken=broken)
     assert set(states(runs_dir)) <= {"STOPPED", "RUNNING", None}
     two_processes(runs_dir)
     assert set(states(runs_dir)) == {"FINISHED"}
+
+
+def test_a_run_that_is_lost_leaves_its_neighbours_what_was_trained(tmp_path: Path) -> None:
+    """Of a cohort of two, on the thread of rank 0 that writes; then all ranks end."""
+    runs = (tiny.run("ce"), tiny.run("kd"))
+    records = CohortRecords(tiny.runtime(tmp_path, ranks=Ranks(0, 2)))
+    students = [tiny.student(run) for run in runs]
+    for run in runs:
+        records.hold(run)
+        records.open(run, {})
+    shutil.rmtree(records.leases[key(runs[0])].stage)  # as by who takes it over
+    states = {student.key: student.state() for student in students}
+    records.save(students, states, Place(1))
+    assert records.lost == {key(runs[0])}
+    assert tiny.record(runs[1], tmp_path).checkpoint.exists()
+    with pytest.raises(LeaseLost):
+        records.check_lost()
+    records.release()
 
 
 def test_a_method_with_a_memory_of_all_images_is_refused_before_its_teacher(
