@@ -22,7 +22,7 @@ def take_recorded(runs: Iterable[Run], runs_dir: Path, folder: Path = FOLDER) ->
 
     A student comes along only beside the teacher that taught it: not where another network of the
     same key was trained here, and, where students of it are left to train, only with its weights:
-    so ``runs`` are all that will be trained. Raises UserError where there is no room.
+    so ``runs`` are all that will be trained.
     """
     runs, records = tuple(runs), Records(runs_dir)
     where = {k: path for path in reversed(archives(folder)) for k in keys_in(path)}

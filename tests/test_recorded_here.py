@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from repro import recorded
+from repro import readme, recorded
 from repro.entries import final_metrics
 from repro.records import Record, Records
 from repro.spec import key
@@ -49,3 +49,11 @@ def test_they_say_nothing_of_places(records: list[Record]) -> None:
         texts = record.directory.glob("*.json*")
         assert not [path for path in texts if '"/' in path.read_text()]
         assert "host" not in json.loads((record.directory / "environment.json").read_text())
+
+
+def test_the_readme_s_results_are_those_of_the_recorded_runs(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    text = readme.README.read_text()
+    shown = text.partition(f"{readme.BEGIN}\n")[2].partition(f"\n{readme.END}")[0]
+    assert shown == readme.section(tmp_path_factory.mktemp("results") / "runs")

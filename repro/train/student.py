@@ -138,8 +138,7 @@ class Student:
         self, epoch: int, num_images: int, found: dict[str, Tensor]
     ) -> dict[str, float | list[float]]:
         """Over the epoch's ``num_images``, and the test scores ``found``: its one host sync."""
-        sums = {name: total.clone() for name, total in self.sums.items()}
-        self.ranks.summed(sums)
+        sums = self._sums_of_all()
         values = {n: s if s.dim() else s / num_images for n, s in sums.items()} | found
         flat = torch.cat([value.float().reshape(-1) for value in values.values()]).tolist()
         metrics: dict[str, float | list[float]] = {}
@@ -163,9 +162,13 @@ class Student:
 
     def state_within(self) -> dict[str, Tensor]:
         """As ``state``, with the sums of the epoch so far, over all ranks."""
+        return self.state() | {f"sum.{n}": total for n, total in self._sums_of_all().items()}
+
+    def _sums_of_all(self) -> dict[str, Tensor]:
+        """Copies of the epoch's sums so far, over all ranks."""
         sums = {name: total.clone() for name, total in self.sums.items()}
         self.ranks.summed(sums)
-        return self.state() | {f"sum.{name}": total for name, total in sums.items()}
+        return sums
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Inverse of ``state``. Raises RuntimeError where names or shapes do not fit."""
