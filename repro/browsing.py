@@ -24,7 +24,7 @@ def record(
         if not accuracy_only:
             output.tables(console, grid, profile=results.profile.name, runs_dir=runs_dir)
             output.figures(console, grid, profile=results.profile.name, runs_dir=runs_dir)
-        path = recorded.pack(results)
+        path = recorded.pack(results, students=not accuracy_only)
         words = f"{path.stat().st_size / 1e6:.2f} MB{', in the place of another' if before else ''}"
         console.print(f"{path.relative_to(ROOT)}: {words}", highlight=False, markup=False)
     console.print(f"{readme.write().relative_to(ROOT)}: its results", highlight=False)

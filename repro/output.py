@@ -16,7 +16,7 @@ from rich.console import Console
 from repro import manifest
 from repro.analysis.evidence import ACCURACY
 from repro.environment import ROOT, keep_freed_memory
-from repro.errors import UserError, choose
+from repro.errors import NotRecorded, UserError, choose
 from repro.folders import on_folder
 from repro.grid import GRIDS, expand
 from repro.imported import imported_teachers
@@ -123,16 +123,21 @@ def finished_grids(
     yield from distinct(shown)
 
 
+def _decided(results: GridResults) -> set[str]:
+    """The parts of a grid, those whose claims are the same by one name."""
+    return {ACCURACY[0] if part in ACCURACY else part for part in results.parts}
+
+
 def distinct(found: Sequence[GridResults]) -> list[GridResults]:
     """Without grids whose runs and tables another one of their profile has all: a union stands for
     its parts, and of the accuracy grids one for another."""
     chosen: list[GridResults] = []
     for results in sorted(found, key=lambda results: -len(results.runs)):  # stable
         keys = {key(run) for run in results.runs}
-        parts = set(results.parts) - set(ACCURACY)
+        parts = _decided(results)
         others = (other for other in chosen if other.profile == results.profile)
         if not any(
-            keys <= {key(run) for run in other.runs} and parts <= set(other.parts)
+            keys <= {key(run) for run in other.runs} and parts <= _decided(other)
             for other in others
         ):
             chosen.append(results)
@@ -176,13 +181,19 @@ def largest(
 
 
 def _run_scripts(console: Console, folder: Path, results: GridResults) -> list[Path]:
-    """Returns what they wrote; the manifest beside it says of what it is."""
+    """Returns what they wrote; the manifest beside it says of what it is. What would show networks
+    that were recorded by their accuracy alone is left out, and told."""
     files: list[Path] = []
     out = results.out(folder)
     manifest.begin(out, results)
     for path in sorted(folder.glob("*.py")):
         console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False, markup=False)
-        for written in load_script(path).write(results, out):
+        try:
+            found = load_script(path).write(results, out)
+        except NotRecorded as error:
+            console.print(f"left out: {error}", highlight=False, markup=False)
+            continue
+        for written in found:
             console.print(str(written.relative_to(ROOT)), highlight=False, markup=False)
             files.append(written)
     manifest.finish(out, results, files)

@@ -13,7 +13,7 @@ import json
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,23 @@ FILES = ("run.json", "status.json", "history.jsonl", "environment.json")
 ENDING, WEIGHTS = ".tar.xz", ".weights.tar"
 
 
-def pack(results: GridResults, folder: Path = FOLDER) -> Path:
+def pack(results: GridResults, folder: Path = FOLDER, *, students: bool = True) -> Path:
     """Write the archive of a grid's results; the same results make the same bytes.
+
+    Runs that another archive holds, as they are here, are left to it. ``students``: with logits and
+    weights of one trial of the first pair.
 
     Raises UserError for results that are recorded ones, where another archive has all of their
     runs (grids share runs), and where all would be over ``MOST_BYTES``.
     """
     path = check_new(results, folder)
     about = json.dumps(about_of(results), indent=1).encode()
-    found = {filled.FILE: about} | {name: content(path) for name, path in members(results)}
+    there = {k: status for other in archives(folder) if other != path for k, status in held(other)}
+    found = {filled.FILE: about} | {
+        name: content(file)
+        for name, file in members(results, students=students)
+        if not _as_held(results.runs_dir, Path(name).parts[1], there)
+    }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
         for name in sorted(found):
@@ -59,11 +67,11 @@ def pack(results: GridResults, folder: Path = FOLDER) -> Path:
         )
     make_directory(folder)
     write_atomically(path, buffer.getvalue())
-    _pack_weights(results, folder)
+    _pack_weights(results, folder, students=students)
     return path
 
 
-def _pack_weights(results: GridResults, folder: Path) -> None:
+def _pack_weights(results: GridResults, folder: Path, *, students: bool) -> None:
     """Those that another archive has are left to it."""
     own = folder / path_of(results, folder).name.replace(ENDING, WEIGHTS)
     others = [path for path in weight_archives(folder) if path != own]
@@ -71,7 +79,9 @@ def _pack_weights(results: GridResults, folder: Path) -> None:
     left = MOST_WEIGHTS - sum(path.stat().st_size for path in others)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path in sorted(weights_of(results), key=lambda p: (p.stat().st_size, p)):
+        for path in sorted(
+            weights_of(results, students=students), key=lambda p: (p.stat().st_size, p)
+        ):
             name = f"records/{path.parent.name}/{path.name}"
             if path.parent.name in known or buffer.tell() + path.stat().st_size + BLOCK > left:
                 continue
@@ -83,10 +93,11 @@ def _pack_weights(results: GridResults, folder: Path) -> None:
         write_atomically(own, buffer.getvalue())
 
 
-def weights_of(results: GridResults) -> set[Path]:
+def weights_of(results: GridResults, *, students: bool = True) -> set[Path]:
     """Of every pair's teacher, and of the first pair's students of one trial."""
     pairs = results.pairs
-    runs = [*filter(None, map(results.teacher, pairs)), *results.first_trials(pairs[0]).values()]
+    runs = [run for run in map(results.teacher, pairs) if run]
+    runs += results.first_trials(pairs[0]).values() if students else ()
     return {path for run in runs if (path := results.record(run).weights).exists()}
 
 
@@ -148,7 +159,20 @@ def _machine(record: Record) -> str:
     return f"{found.get('device')}, torch {found.get('torch')}, commit {commit}"
 
 
-def members(results: GridResults) -> Iterator[tuple[str, Path]]:
+def held(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Its runs' keys, and what each one's ``status.json`` says."""
+    with tarfile.open(archive) as opened:
+        for member in opened:
+            folder, _, name = member.name.removeprefix("records/").partition("/")
+            if name == "status.json" and (file := opened.extractfile(member)):
+                yield folder, file.read()
+
+
+def _as_held(runs_dir: Path, k: str, there: Mapping[str, bytes]) -> bool:
+    return k in there and (runs_dir / "records" / k / "status.json").read_bytes() == there[k]
+
+
+def members(results: GridResults, *, students: bool = True) -> Iterator[tuple[str, Path]]:
     """(name in the archive, file) of everything that is recorded."""
     for record in (*map(results.record, _distinct(results)), *failed_records(results)):
         for name in FILES:
@@ -157,6 +181,8 @@ def members(results: GridResults) -> Iterator[tuple[str, Path]]:
     for run in _distinct(results):
         for path in current(results.runs_dir / "measured", key(run)):
             yield f"measured/{key(run)}/{path.name}", path
+    if not students:
+        return
     pair = results.pairs[0]
     teacher = results.teacher(pair)
     for run in (*((teacher,) if teacher else ()), *results.first_trials(pair).values()):

@@ -57,10 +57,14 @@ class GridResults:
         imported = [run for run in self.runs if run.weights]
         return (
             *((self.profile.mark,) if self.profile.mark else ()),
-            *((HELD_OUT,) if any(run.stream.split == "tune" for run in self.runs) else ()),
+            *((HELD_OUT,) if self.held_out else ()),
             *((filled.mark(self.runs_dir, self.grid, self.profile.name),) if self.recorded else ()),
             *(f"Teacher {run.network}: imported ({self.record(run).origin()})" for run in imported),
         )
+
+    @property
+    def held_out(self) -> bool:
+        return any(run.stream.split == "tune" for run in self.runs)
 
     @property
     def parts(self) -> dict[str, list[str]]:

@@ -82,7 +82,15 @@ CANDIDATES_OF = ("kd", "dist", "cmkd")
 TEMPERATURES, WEIGHT_FACTORS = (1.0, 4.0), (0.5, 1.0, 2.0)
 TUNING_TRIALS = 2
 # The best on held-out images by profile (`repro tables tuning`); a method's own values may win.
-TUNED: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+TUNED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "quick": (
+            "kd/temperature-1-weight-1.8",
+            "dist/temperature-1-weight-2",
+            "cmkd/temperature-1-weight-4",
+        )
+    }
+)
 
 
 @cache

@@ -1,15 +1,21 @@
 """The recorded results that this repository carries."""
 
 import json
+from collections import defaultdict
+from statistics import fmean
 
 import pytest
+import torch
 
 from repro import readme, recorded
 from repro.entries import final_metrics
+from repro.grid import DEFAULT_METHODS
 from repro.records import Record, Records
 from repro.spec import key
+from repro.train.weights import load_half
+from repro.variants import CANDIDATES_OF, TUNED, TUNING_TRIALS, candidates
 
-NAMES = ["cifar-quick.tar.xz", "demo-demo.tar.xz"]
+NAMES = ["cifar-same-quick.tar.xz", "demo-demo.tar.xz"]  # whole, the others by their accuracy
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +32,7 @@ def test_demo_and_quick_results_are_there_within_ten_megabytes() -> None:
 
 
 def test_their_runs_are_finished_and_say_what_their_epochs_say(records: list[Record]) -> None:
-    assert len(records) >= 26 + 47  # the quick pairs share five baselines
+    assert len(records) >= 26 + 26 + 42 + 37  # demo, cifar-same, what is new under others, tuning
     for record in records:
         run, status, history = record.run(), record.status(), record.history()
         assert key(run) == record.key
@@ -37,8 +43,11 @@ def test_their_runs_are_finished_and_say_what_their_epochs_say(records: list[Rec
 
 
 def test_what_claims_and_figures_measure_is_recorded_of_every_run(records: list[Record]) -> None:
+    """Of grids that are not recorded by their accuracy alone."""
     wanted = {"planes", "corruption", "attack"}
-    for record in records:
+    whole = {k for name in NAMES for k in recorded.keys_in(recorded.FOLDER / name)}
+    assert len(whole) >= 26 + 26
+    for record in (record for record in records if record.key in whole):
         folder = record.directory.parents[1] / "measured" / record.key
         names = {path.name.partition("-")[0] for path in folder.iterdir()}
         assert names >= wanted | ({"ranks", "relations"} if record.run().teacher else set())
@@ -57,3 +66,34 @@ def test_the_readme_s_results_are_those_of_the_recorded_runs(
     text = readme.README.read_text()
     shown = text.partition(f"{readme.BEGIN}\n")[2].partition(f"\n{readme.END}")[0]
     assert shown == readme.section(tmp_path_factory.mktemp("results") / "runs")
+
+
+def test_what_is_tuned_is_best_on_the_held_out_images(records: list[Record]) -> None:
+    tops: dict[str, list[float]] = defaultdict(list)
+    for run, record in ((record.run(), record) for record in records):
+        status = record.status()
+        if run.teacher and run.stream.split == "tune" and status:
+            tops[run.method].append(dict(status.final)["final/top1_last10"])
+    assert {len(found) for found in tops.values()} == {TUNING_TRIALS}
+    assert tops.keys() == candidates().keys()
+    best = [
+        max((row for row in tops if row.startswith(f"{method}/")), key=lambda row: fmean(tops[row]))
+        for method in CANDIDATES_OF
+    ]
+    assert tuple(best) == TUNED["quick"]
+
+
+def test_the_weights_of_one_small_pair_are_there_and_of_every_teacher(
+    records: list[Record],
+) -> None:
+    """A teacher's network, and a student of each method, answer as when they were trained."""
+    with_weights = [record for record in records if record.weights.exists()]
+    runs = [record.run() for record in with_weights if record.run().stream.split == "full"]
+    quick = [run for run in runs if run.stream.dataset == "cifar100"]
+    assert {run.network for run in quick if run.method == "teacher"} == {
+        *("resnet14", "resnet20", "resnet32"),
+    }
+    assert {run.method for run in quick if run.teacher} == {*DEFAULT_METHODS}
+    for run, record in ((record.run(), record) for record in with_weights):
+        assert load_half(run, record.weights, torch.device("cpu"))
+    assert sum(p.stat().st_size for p in recorded.weight_archives()) <= recorded.MOST_WEIGHTS

@@ -21,12 +21,17 @@ Measure = Callable[[GridResults, Sequence[Run]], pd.DataFrame]  # one of repro.a
 
 @dataclass(frozen=True)
 class Evidence:
-    """Grids with finished runs, all under one profile; a union of grids stands for its parts."""
+    """Grids with finished runs, all under one profile; a union of grids stands for its parts.
+
+    Grids on held-out images, which chose hyper-parameters, are left out beside others.
+    """
 
     grids: Sequence[GridResults]
     leaves_out_diverged: bool = False
 
     def __post_init__(self) -> None:
+        grids = tuple(results for results in self.grids if not results.held_out)
+        object.__setattr__(self, "grids", grids or self.grids)
         profiles = {results.profile.name for results in self.grids}
         if len(profiles) != 1:
             raise UserError(f"claims need grids of one profile, not {sorted(profiles)}")

@@ -12,7 +12,7 @@ import pandas as pd
 from repro.analysis.answers import Normalisation
 from repro.analysis.kept import Kept, Parameters, Progress, as_recorded, tables
 from repro.data.dataset import AnyImages, fingerprint
-from repro.errors import UserError
+from repro.errors import NotRecorded
 from repro.results import GridResults
 from repro.spec import Run, key
 
@@ -122,6 +122,6 @@ def _recorded(
         table = as_recorded(folder, own, what.name, teacher=teacher, version=version)
         if table is None:
             run = f"{subject.run.pair} {subject.run.method} trial {subject.run.trial}"
-            raise UserError(f"{what.name} of {run} is not among the recorded results")
+            raise NotRecorded(f"{what.name} of {run} is not among the recorded results")
         found.append(table)
     return found

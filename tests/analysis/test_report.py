@@ -33,8 +33,10 @@ from repro.report.plot import intervals
 from repro.report.runs import anchor
 from repro.report.written import read_written
 from repro.results import GridResults
+from repro.spec import key
 from tests.analysis.made_up import PROFILE, demo, made_up
 from tests.made_results import finished
+from tests.made_results import results_of as results_at
 
 VOID = {"meta", "link", "img", "line", "circle"}
 
@@ -231,6 +233,28 @@ def test_a_grid_that_decides_another_claim_is_kept_where_its_runs_stand_elsewher
         for grid in ("cifar", "demo", "cifar-same", "plug-in")
     ]
     assert [found.grid for found in distinct(grids)] == ["cifar", "plug-in"]
+
+
+def test_a_sweep_that_holds_the_runs_of_an_accuracy_grid_does_not_stand_for_its_claims() -> None:
+    """Of the sweep C1 is decided; C2, C3, C4 and C7 are those of the pair of its middle."""
+    profile = PROFILES["quick"]
+    table = finished(*expand("stronger-teacher", profile), grid="stronger-teacher")
+    grids = [results_at(grid, profile, table) for grid in ("cifar-same", "stronger-teacher")]
+    assert {key(run) for run in grids[0].runs} < {key(run) for run in grids[1].runs}
+    assert distinct(grids) == grids
+
+
+def test_held_out_accuracies_are_no_evidence() -> None:
+    """Grid tuning has cells of the pair and the method of an accuracy grid."""
+    profile = PROFILES["quick"]
+    both = [
+        results_at(grid, profile, finished(*expand(grid, profile), grid=grid))
+        for grid in ("cifar-same", "tuning")
+    ]
+    assert [results.held_out for results in both] == [False, True]
+    own = Evidence(both[:1]).table
+    assert set(Evidence(both).table["key"]) == set(own["key"])
+    assert "no test image" in both[1].marks[1]
 
 
 def test_the_claims_of_made_up_runs_are_judged_in_order(evidence: Evidence) -> None:
