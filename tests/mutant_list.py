@@ -174,8 +174,8 @@ LEARNING = (
     Mutant(
         "held out: also trained on",
         "repro/data/dataset.py",
-        "dataset.train[~held_out], dataset.train[held_out]",
-        "dataset.train, dataset.train[held_out]",
+        "train[~held_out], train[held_out]",
+        "train, train[held_out]",
         "tests/data/test_dataset.py",
     ),
     Mutant(
@@ -217,14 +217,14 @@ LEARNING = (
     Mutant(
         "student: batch means are not weighed",
         "repro/train/student.py",
-        "weight = 1 if value.dim() else size",
-        "weight = 1 if value.dim() else 32",
+        "weight = images / size if value.dim() else images",
+        "weight = images / size if value.dim() else 32",
         "tests/train/test_student.py -k means",
     ),
     Mutant(
         "student: the reported network is not the stored one",
         "repro/train/student.py",
-        "            round_to_half(self.network)\n",
+        "            round_to_half(student.network)\n",
         "            pass\n",
         "tests/train/test_student.py -k stored",
     ),
@@ -280,8 +280,8 @@ LEARNING = (
     Mutant(
         "cohort: one student's failure ends it for all",
         "repro/train/cohort.py",
-        "active = [s for s in active if not (s.dropped or report.not_finite(s.key))]",
-        "active = [] if any(map(report.not_finite, report.metrics)) else active",
+        "left = {s.key for s in active if not (s.dropped or report.not_finite(s.key))}",
+        "left = set() if any(map(report.not_finite, report.metrics)) else {s.key for s in active}",
         "tests/train/test_cohort.py -k nan",
     ),
     Mutant(

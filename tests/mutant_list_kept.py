@@ -43,8 +43,8 @@ KEEPING = (
     Mutant(
         "jobs: the mean of the last ten is of nine",
         "repro/entries.py",
-        "tail = top1[-tail_epochs(len(top1)) :]",
-        "tail = top1[-9:]",
+        "tail, last = top1[-tail_epochs(len(top1)) :],",
+        "tail, last = top1[-9:],",
         "tests/jobs -k final_metrics",
     ),
     Mutant(
@@ -64,8 +64,8 @@ KEEPING = (
     Mutant(
         "plan: members at different epochs share a cohort",
         "repro/plan.py",
-        "run.precision, next_epoch.get(key(run), 0)",
-        "run.precision",
+        "place = next_epoch.get(key(run), 0), next_part.get(key(run), 0)",
+        "place = 0, 0",
         "tests/test_plan.py",
     ),
     Mutant(
@@ -78,7 +78,7 @@ KEEPING = (
     Mutant(
         "teachers: a resumed run changes its source",
         "repro/teachers.py",
-        "    if cohort.first_epoch:\n",
+        "    if cohort.first_epoch or cohort.first_part:\n",
         "    if False:\n",
         "tests/jobs -k goes_on",
     ),
