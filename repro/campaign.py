@@ -8,11 +8,14 @@ trained is told.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from rich.console import Console
 
 from repro import judging, output
 from repro.choice import ALL
+from repro.data.cifar100 import import_path
 from repro.errors import UserError, choose
 from repro.estimate import clock
 from repro.grid import names, pairs_of
@@ -100,6 +103,7 @@ def campaign(request: Request, console: Console) -> int:
     runs = [run for asked in every for run in asked.resolve()[1]]
     for line in take_recorded(runs, request.runs_dir):
         console.print(line, highlight=False, markup=False)
+    have_images(request)
     for step in STEPS[name]:
         for asked in requests_of(step, request):
             left = None if ends is None else ends - time.monotonic()
@@ -132,11 +136,22 @@ def pairs(step: Step, profile: Profile) -> Sequence[str]:
     ]
 
 
+def have_images(request: Request) -> None:
+    """Those of ``request.source`` in ``data/``: tables measure networks, though nothing is
+    trained."""
+    if request.source and PROFILES[request.profile].stream.dataset == "cifar100":
+        import_path(request.source, request.data_dir)
+
+
 def tell(grid: str, profile: str, request: Request, console: Console) -> None:
     """Tables of the grid, and the claims that all grids so far decide."""
     quiet = Console(quiet=True)  # its files are many
-    try:
-        output.tables(quiet, grid, profile=profile, runs_dir=request.runs_dir)
-        judging.claims(console, None, profile=profile, runs_dir=request.runs_dir, short=True)
-    except UserError as error:  # nothing is finished yet
-        console.print(str(error), highlight=False, markup=False)
+    given: dict[str, Any] = {"profile": profile, "runs_dir": request.runs_dir}
+    for told in (
+        partial(output.tables, quiet, grid, **given),
+        partial(judging.claims, console, None, short=True, **given),
+    ):
+        try:
+            told()
+        except UserError as error:  # nothing is finished yet; the next one is told all the same
+            console.print(str(error), highlight=False, markup=False)

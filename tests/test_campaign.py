@@ -58,6 +58,34 @@ def test_all_of_a_campaign_is_asked_for_and_told(
     assert told == [step.grid for step in STEPS["demo"]]
 
 
+def test_given_images_are_at_hand_before_the_first_step_though_it_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    monkeypatch.setattr(campaign, "import_path", lambda *where: done.append(where))
+    monkeypatch.setattr(campaign, "run", lambda request, _: done.append(request.grid) or 0)
+    monkeypatch.setattr(campaign, "tell", lambda *_: None)
+    for profile in ("quick", "demo"):  # demo is of scikit-learn's digits
+        request = Request(grid="cifar", profile=profile, source=tmp_path, runs_dir=tmp_path)
+        campaign.campaign(request, Console(file=io.StringIO()))
+    assert done[: done.index("cifar-same")] == [(tmp_path, request.data_dir)]
+    assert done.count((tmp_path, request.data_dir)) == 1
+
+
+def test_claims_are_told_where_tables_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_images(*_: Any, **__: Any) -> None:
+        raise UserError("no images")
+
+    monkeypatch.setattr(campaign.output, "tables", no_images)
+    monkeypatch.setattr(campaign.judging, "claims", lambda console, *_, **__: console.print("C1"))
+    stream = io.StringIO()
+    request = Request(grid="cifar", profile="quick", runs_dir=tmp_path)
+    campaign.tell("cifar-same", "quick", request, Console(file=stream))
+    assert stream.getvalue().split("\n")[:2] == ["no images", "C1"]
+
+
 def test_with_too_little_time_nothing_is_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
