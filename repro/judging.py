@@ -80,4 +80,4 @@ def of_one_profile(found: Sequence[GridResults]) -> tuple[GridResults, ...]:
     """Those of the largest profile, and of the first of its datasets."""
     name = min((results.profile.name for results in found), key=SIZES.index)
     left = [results for results in found if results.profile.name == name]
-    return tuple(r for r in left if r.dataset_name == left[0].dataset_name)
+    return tuple(r for r in left if r.profile.stream.dataset == left[0].profile.stream.dataset)

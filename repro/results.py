@@ -148,6 +148,10 @@ class GridResults:
         """Where networks are loaded: a GPU if there is one."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
+    def has_network(self, run: Run) -> bool:
+        """Few of those that were recorded elsewhere are here."""
+        return self.record(run).weights.exists()
+
     def network(self, run: Run) -> nn.Module:
         """A finished run's network on ``device``, in eval mode."""
         return load_half(run, self.record(run).weights, self.device)
@@ -180,10 +184,6 @@ class GridResults:
     def out(self, folder: Path) -> Path:
         """Where the scripts of ``folder`` write: what is recorded apart from what was run here."""
         return folder / "out" / ("recorded" if self.recorded else "") / self.grid
-
-    @property
-    def dataset_name(self) -> str:
-        return self.profile.stream.dataset
 
     @property
     def recorded(self) -> bool:

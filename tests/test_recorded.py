@@ -14,7 +14,7 @@ from figures import decision_regions, inter_class_correlation
 from repro import filled, recorded
 from repro.analysis import measured
 from repro.data.dataset import Dataset
-from repro.errors import UserError
+from repro.errors import NotRecorded, UserError
 from repro.failures import failures
 from repro.grid import Choice, expand
 from repro.profiles import PROFILES
@@ -156,8 +156,19 @@ def test_of_a_measurement_the_newest_is_recorded(results, tmp_path):
 
 def test_what_was_not_recorded_is_said(results, tmp_path):
     recorded.pack(results, tmp_path / "recorded")
-    with pytest.raises(UserError, match=r"planes of .* is not among the recorded results"):
+    with pytest.raises(UserError, match=r"planes of .* is not recorded and its network not here$"):
         measured.planes_of(browsed(results, tmp_path))
+
+
+def test_a_network_that_is_not_here_keeps_what_was_measured_of_it(results):
+    """A campaign takes recorded runs in, most of them without weights."""
+    measured_before = measured.relations_of(results)
+    student = next(run for run in results.runs if run.teacher)
+    results.missing.add(key(student))
+    pd.testing.assert_frame_equal(measured.relations_of(results), measured_before)
+    told = rf"attack of .* network not here; remove .*{key(student)} and run again to measure it"
+    with pytest.raises(NotRecorded, match=told):
+        measured.attack_of(results)
 
 
 def test_archives_of_over_ten_megabytes_are_refused(results, tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ class Evidence:
         profiles = {results.profile.name for results in self.grids}
         if len(profiles) != 1:
             raise UserError(f"claims need grids of one profile, not {sorted(profiles)}")
-        datasets = {results.dataset_name for results in self.grids}
+        datasets = {results.profile.stream.dataset for results in self.grids}
         if len(datasets) != 1:
             raise UserError(f"claims need grids of one dataset, not {sorted(datasets)}")
 

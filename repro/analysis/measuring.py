@@ -74,8 +74,10 @@ def long_frame(
     """What was measured, with ``LABELS`` in front of each row."""
     subjects = {subject.keys: subject for _, subject in rows}
     ordered = sorted(subjects.values(), key=lambda s: s.keys[0])  # a run's teachers side by side
-    found = (_recorded if results.recorded else _measured)(results, what, ordered, progress)
-    by_keys = {s.keys: table for s, table in zip(ordered, found, strict=True)}
+    here = [s for s in ordered if not results.recorded and _has_networks(results, s)]
+    bare = [s for s in ordered if s not in here]
+    found = [*_measured(results, what, here, progress), *_recorded(results, what, bare)]
+    by_keys = {s.keys: table for s, table in zip([*here, *bare], found, strict=True)}
     if not rows:
         return pd.DataFrame(columns=list(LABELS))
     parts = [by_keys[subject.keys] for _, subject in rows]
@@ -85,6 +87,10 @@ def long_frame(
     repeated = labels.loc[labels.index.repeat([len(part) for part in parts])]
     shown = pd.concat(parts, ignore_index=True)
     return pd.concat([repeated.reset_index(drop=True), shown], axis="columns")
+
+
+def _has_networks(results: GridResults, subject: Subject) -> bool:
+    return all(results.has_network(run) for run in (subject.run, subject.teacher) if run)
 
 
 def _measured(
@@ -110,10 +116,7 @@ def _kept(results: GridResults, name: str, shared: Parameters, subject: Subject)
 
 
 def _recorded(
-    results: GridResults,
-    what: Measurement,
-    subjects: Sequence[Subject],
-    progress: Progress,  # noqa: ARG001
+    results: GridResults, what: Measurement, subjects: Sequence[Subject]
 ) -> list[pd.DataFrame]:
     folder, found = results.runs_dir / "measured", []
     for subject in subjects:
@@ -122,6 +125,9 @@ def _recorded(
         table = as_recorded(folder, own, what.name, teacher=teacher, version=version)
         if table is None:
             run = f"{subject.run.pair} {subject.run.method} trial {subject.run.trial}"
-            raise NotRecorded(f"{what.name} of {run} is not among the recorded results")
+            told = f"{what.name} of {run} is not recorded and its network not here"
+            where = results.record(subject.run).directory
+            cure = "" if results.recorded else f"; remove {where} and run again to measure it"
+            raise NotRecorded(told + cure)
         found.append(table)
     return found

@@ -32,12 +32,14 @@ PROFILE = replace(
 class MadeUp(GridResults):
     """Images of 4 x 4 pixels, five of each class in either split.
 
-    ``loaded``: the runs whose networks were asked for, in order.
+    ``loaded``: the runs whose networks were asked for, in order. ``missing``: keys of runs whose
+    networks are not here.
     """
 
     superclasses: tuple[int, ...] = ()
     loaded: list[Run] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -64,6 +66,9 @@ class MadeUp(GridResults):
         start = seed("logits", run.network, run.method, run.trial)
         logits = np.random.default_rng(start).normal(size=(35, len(CLASSES)))
         return logits.astype(np.float32)
+
+    def has_network(self, run: Run) -> bool:
+        return key(run) not in self.missing
 
     def network(self, run: Run) -> LinearNetwork:
         self.loaded.append(run)
