@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from repro.data.augment import normalise
 from repro.data.batches import Channels, Views
 from repro.data.damaged import Damaged
-from repro.data.folder import Decoded, FolderImages
+from repro.data.folder import GONE, Decoded, FolderImages, gone
 from repro.outputs import Batch
+from repro.shelter import signals_wait, take_shelter
 
 MOST_WORKERS = 16  # processes: beyond it a disk or the memory is the limit
 PREFETCHED = 4  # batches a process decodes ahead
@@ -56,7 +57,8 @@ class Decoder:
     """Decodes both splits. ``workers`` processes, 0: in this one, when a batch is asked for.
 
     ``say`` is told of files that cannot be decoded: each by its name, once; ``damaged`` counts
-    and, unless several processes agree on it, refuses too many.
+    and, unless several processes agree on it, refuses too many. Raises UserError where a file is
+    gone.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Decoder:
         if workers:
             more = {"prefetch_factor": PREFETCHED, "persistent_workers": True}
             more["multiprocessing_context"] = "forkserver"  # threads here hold locks at a fork
+            more["worker_init_fn"] = take_shelter
         self.loader: DataLoader[Any] = DataLoader(
             Items(train, evaluated),
             batch_sampler=self.order,
@@ -86,12 +89,16 @@ class Decoder:
 
     def __call__(self, batches: Iterable[list[Item]]) -> Iterator[Loaded]:
         self.order.batches = batches
-        for pixels, indices, broken in self.loader:
+        with signals_wait():  # the processes start, and the server that forks them
+            loaded = iter(self.loader)
+        for pixels, indices, broken in loaded:
             for path, reason in broken:
                 self._tell(path, reason)
             yield Loaded(pixels, indices, broken)
 
     def _tell(self, path: str, reason: str) -> None:
+        if reason == GONE:
+            raise gone(path)
         line = self.damaged.add(path, reason)
         if not self.damaged.shared:
             self.damaged.check(self.images)

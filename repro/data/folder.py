@@ -21,11 +21,13 @@ from repro.seeded import seeded
 
 SPLITS = ("train", "val")
 RESIZED = 256 / 224  # the side to which an image is resized, of the one that is cut out of it
+GONE = "it is not there"  # a folder that is not mounted is no matter of a broken file
 LAYOUT = "a folder of images has train/CLASS/*.jpg and val/CLASS/*.jpg"
 
 
 class Decoded(NamedTuple):
-    """``pixels`` [S, S, 3] uint8, black where the file cannot be decoded: ``reason`` says why."""
+    """``pixels`` [S, S, 3] uint8, black where the file cannot be decoded: ``reason`` says why, or
+    that it is ``GONE``. (Processes that decode cannot raise it: PyTorch adds its traceback.)"""
 
     pixels: Tensor
     reason: str = ""
@@ -56,9 +58,13 @@ class FolderImages:
 
     @property
     def pixels(self) -> Tensor:
-        """[N, S, S, 3] uint8 RGB, all in memory, as they are evaluated."""
+        """[N, S, S, 3] uint8 RGB, all in memory, as they are evaluated: black where a file cannot
+        be decoded, as in training. Raises UserError where one is gone."""
         with ThreadPoolExecutor() as pool:  # decoding lets other threads run
             found = list(pool.map(self.evaluated, range(len(self))))
+        for index, one in enumerate(found):
+            if one.reason == GONE:
+                raise gone(self.path(index))
         shape = (0, self.side, self.side, 3)
         return (
             torch.stack([one.pixels for one in found])
@@ -83,18 +89,23 @@ class FolderImages:
             return decoded(self.path(index), "augmented", self.side)
 
 
+def gone(path: Path | str) -> UserError:
+    return UserError(f"{path} is gone, or its disk: see to it, then the same command goes on")
+
+
 def decoded(path: Path, how: str, side: int) -> Decoded:
     from PIL import Image  # not where only CIFAR is trained on
 
-    if not path.exists():  # a folder that is not mounted is no matter of a broken file
-        raise UserError(f"{path} is gone, or its disk: see to it, then the same command goes on")
+    black = torch.zeros(side, side, 3, dtype=torch.uint8)
+    if not path.exists():
+        return Decoded(black, GONE)
     try:
         with Image.open(path) as image:
             pixels = np.array(transform(how, side)(image.convert("RGB")))
         return Decoded(torch.from_numpy(pixels))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
-        return Decoded(torch.zeros(side, side, 3, dtype=torch.uint8), reason)
+        return Decoded(black, reason)
 
 
 @cache

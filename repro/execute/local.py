@@ -65,7 +65,7 @@ class Launcher:
         self.board = Board(self.waves, self.runtime)
 
     def run(self) -> list[Cohort]:
-        with _sigint_ignored():  # by the workers: the launcher hears it for all
+        with _ignored():  # by the workers: the launcher hears it for all
             for number, device in enumerate(self.devices):
                 several = self.devices.count(device) > 1
                 self._start(f"{device}#{number}" if several else f"{device}", device)
@@ -158,7 +158,7 @@ class Launcher:
         line = f"{worker.name}: its process ended with code {code} in {cohort.label}"
         ended = {self.runtime.records.state(key(run)) for run in cohort.runs} <= set(ENDED)
         if not self.error:
-            with _sigint_ignored():
+            with _ignored():
                 self._start(worker.name, worker.device)
         if ended or self.error:
             self.board.done(entry)
@@ -185,9 +185,11 @@ class Launcher:
 
 
 @contextmanager
-def _sigint_ignored() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignored(numbers: Sequence[int] = (signal.SIGINT, signal.SIGUSR2)) -> Iterator[None]:
+    """By a process that is started within, too: a terminal and SLURM signal the whole group."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

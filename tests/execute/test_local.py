@@ -169,14 +169,15 @@ def test_workers_end_with_a_launcher_that_is_killed_and_a_new_one_waits(tmp_path
     assert {status.reason for status in reasons if status} == {"its launcher has died"}
 
 
-def test_a_signal_to_the_whole_group_counts_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])  # SLURM's notice
+def test_a_signal_to_the_whole_group_stops_workers_in_order(tmp_path: Path, number: int) -> None:
     command = [sys.executable, "-m", "tests.execute.forever", str(tmp_path)]
     launcher = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     began = time.monotonic()
     while not all(tiny.record(run, tmp_path).history() for run in forever.RUNS):
         assert time.monotonic() < began + 60
         time.sleep(0.05)
-    os.killpg(launcher.pid, signal.SIGTERM)
+    os.killpg(launcher.pid, number)
     launcher.wait()
     hold_when_free(tmp_path)
     statuses = [tiny.record(run, tmp_path).status() for run in forever.RUNS]
