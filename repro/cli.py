@@ -133,9 +133,11 @@ def import_teacher(
 ) -> None:
     """Keep another suite's network as a teacher, once its accuracy is checked."""
     from repro import importing
-    from repro.request import Request
+    from repro.request import Request, given_source
 
-    asked = Request(grid=importing.grid_of(network), source=data, data_dir=ROOT / "data", **given)
+    grid = importing.grid_of(network)
+    source = data or given_source(grid)
+    asked = Request(grid=grid, source=source, data_dir=ROOT / "data", **given)
     importing.import_teacher(path, network, request=asked, expect=expect, say=click.echo)
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
+from repro.data import imagenet
 from repro.data.augment import num_views
 from repro.data.sizes import classes_of, images_of, side_of
 from repro.environment import device_name
@@ -29,22 +31,26 @@ from repro.spec import Run, Stream
 # and 0.93 of the speed of a student step alone (n = 3); for a GPU it is a guess.
 BEST_COHORT = {"cpu": 8, "cuda": 8}
 RECORDINGS = 4  # of a student: full and last batches, each in the two places of a step's ring
+BYTES = {"fp32": 4, "bf16": 2}  # of an activation
 ROOM = 0.8  # of a GPU's free memory is for students; the rest for data, teacher and libraries
 # Where no epoch was recorded on this machine yet: multiply-accumulates a second.
 ASSUMED_SPEED = {"cpu": 1.2e11, "cuda": 5e12}  # measured on 2 cores; the GPU's is a guess
 ESTIMATE_RECORDS = 50  # the speed is a median over the newest so many records
 
 
-def cohort_size(runs: Iterable[Run], device: torch.device) -> int:
+def cohort_size(runs: Iterable[Run], device: torch.device, processes: int = 1) -> int:
     """How many students a cohort holds: what measured best, or on a GPU as many as there is memory
-    for, each with its own activations."""
+    for. ``processes`` share each batch. (Teachers are few, and each has a cohort of its own.)"""
     best = BEST_COHORT[device.type]
     runs = tuple(runs)
+    runs = tuple(run for run in runs if run.method != "teacher") or runs
     if device.type != "cuda" or not runs or not torch.cuda.is_available():
         return best  # without a GPU here: for a job's node, which takes halves where it must
     of_a_kind = {(run.network, run.stream): run for run in runs}.values()  # few among thousands
-    needed, bank = max(map(student_bytes, of_a_kind)), max(map(bank_bytes, of_a_kind))
-    return max(1, min(best, int(ROOM * (torch.cuda.mem_get_info(device)[0] - bank) / needed)))
+    bank = max(map(bank_bytes, of_a_kind))
+    room = ROOM * (torch.cuda.mem_get_info(device)[0] - bank)
+    needs = [memory_of(run, processes) for run in of_a_kind]
+    return max(1, min(best, *(int((room - need.once) / need.each) for need in needs)))
 
 
 def bank_bytes(run: Run) -> int:
@@ -53,14 +59,27 @@ def bank_bytes(run: Run) -> int:
     return 2 * num_views(run.stream.augment) * images * classes
 
 
-def student_bytes(run: Run) -> int:
-    """Memory of a student in training, in float32: its activations and their gradients, in each
-    recording (full and last batches, in two places); its parameters, gradients and momentum."""
+class Need(NamedTuple):
+    """Bytes of a cohort of like students: ``each`` of them keeps, ``once`` one uses in its turn."""
+
+    each: int
+    once: int
+
+
+def memory_of(run: Run, processes: int = 1) -> Need:
+    """Of a student in training: parameters, gradients and momentum, and a batch's activations with
+    their gradients.
+
+    Where steps are recorded each student keeps the activations of every recording; images that are
+    decoded on the way come in steps that are not.
+    """
     with torch.device("meta"):
         parameters = num_params(constructor(run.network)(classes_of(run.stream)))
-    side = side_of(run.stream)
-    activations = run.stream.batch_size * count_activations(run.network, side)
-    return 4 * (RECORDINGS * 2 * activations + 3 * parameters)
+    batch = -(-run.stream.batch_size // processes)
+    elements = 2 * batch * count_activations(run.network, side_of(run.stream))
+    if run.stream.dataset == imagenet.NAME:
+        return Need(each=4 * 3 * parameters, once=BYTES[run.precision] * elements)
+    return Need(each=4 * (RECORDINGS * elements + 3 * parameters), once=0)
 
 
 def macs_on(stream: Stream) -> Callable[[str], int]:

@@ -6,7 +6,7 @@ Its key is the hash of its weights, so the same weights are imported once, whate
 import hashlib
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +17,11 @@ from torch import Tensor
 
 from repro.analysis.published import load_published, published_for
 from repro.data import imagenet
-from repro.data.batches import evaluation_batches
+from repro.data.batches import Channels, evaluation_batches
+from repro.data.damaged import Damaged
 from repro.data.dataset import select
+from repro.data.decoding import Decoder, FolderTraining, workers_of
+from repro.data.folder import FolderImages
 from repro.data.sizes import NUM_CLASSES
 from repro.data.torchvision_cure import import_torchvision
 from repro.entries import run_tags
@@ -33,6 +36,7 @@ from repro.plan import Cohort
 from repro.profiles import IMAGENET_PROFILES, PROFILES
 from repro.records import Record, Records, Status, now_ms
 from repro.request import Request, find_device
+from repro.runtime import FOLDER_BATCH
 from repro.spec import Run, key
 from repro.train.evaluate import predict, scores
 from repro.train.foreign import Foreign, dataset_of, fitted, read_foreign
@@ -82,7 +86,7 @@ def import_teacher(
         say(f"{path.name} is here already as {network} {start}: nothing changes")
         return run
     say(f"measuring {network} on {WHERE[dataset]}")  # a ResNet50 takes a CPU minutes
-    measured = measure(run, weights, request, device)
+    measured = measure(run, weights, request, say)
     expected = expectation(foreign, network, expect)
     say(f"{network}: {verdict(foreign, measured.top1, expected, dataset)}")
     with Leases().holding(records.own(key(run)), "training") as record:
@@ -159,7 +163,7 @@ def imported_run(network: str, weights: str) -> Run:
 
 
 def measure(
-    run: Run, weights: Mapping[str, Tensor], request: Request, device: torch.device
+    run: Run, weights: Mapping[str, Tensor], request: Request, say: Callable[[str], None]
 ) -> Measured:
     """On the whole test split, as students are evaluated, with the weights as they are stored.
 
@@ -174,12 +178,39 @@ def measure(
             f"{run.network} answers {NUM_CLASSES[known]:,} classes, the folder of images has "
             f"{len(dataset.class_names):,}: train teachers on it, without --imported"
         )
+    device = find_device(request.device)
     prepare(device)
-    images = select(dataset, run.stream)[1]
-    batches = evaluation_batches(images, dataset.mean, dataset.std, device)
+    images, norm = select(dataset, run.stream)[1], (dataset.mean, dataset.std)
+    batches = (
+        decoded_batches(images, norm, device, say)
+        if isinstance(images, FolderImages)
+        else evaluation_batches(images, *norm, device)
+    )
     logits, labels = predict(restored(run, weights, device), batches)
     found = scores(logits, labels)
     return Measured(logits, found["test/loss"].item(), found["test/top1"].item())
+
+
+def decoded_batches(
+    images: FolderImages,
+    norm: tuple[Channels, Channels],
+    device: torch.device,
+    say: Callable[[str], None],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """As ``evaluation_batches``; files that cannot be decoded are told as in training."""
+    damaged, none = Damaged(), images[:0]
+    decoder = Decoder(
+        none,
+        images,
+        workers=workers_of(device),
+        pinned=device.type == "cuda",
+        say=say,
+        damaged=damaged,
+    )
+    training = FolderTraining(none, decoder, device, norm)
+    yield from training.evaluation(images, range(len(images)), FOLDER_BATCH)
+    if told := damaged.summary():
+        say(told)
 
 
 def expectation(foreign: Foreign, network: str, expect: float | None) -> Expected:

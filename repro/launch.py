@@ -69,7 +69,7 @@ def train_grid(request: Request, console: Console, limits: Limits, ranks: Ranks 
     if ranks.size > 1:
         runs = shareable(runs, request, console)
     records = Records(request.runs_dir)
-    size = request.max_cohort or cohort_size(runs, devices[0])
+    size = request.max_cohort or cohort_size(runs, devices[0], ranks.size)
     waves, states = waves_of(runs, records, size)
     done = sum(state == "FINISHED" for state in states.values())
     console.print(f"grid {request.grid}, profile {profile.name}: {len(runs)} runs, {done} finished")

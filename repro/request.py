@@ -45,8 +45,6 @@ class Request:
     tracked: bool = True
 
     def __post_init__(self) -> None:
-        if self.source is None:
-            object.__setattr__(self, "source", given_source(self.grid))
         if self.workers is not None and self.workers < 0:
             raise UserError(f"--workers must be at least 0, not {self.workers}")
         if self.source and not self.source.exists():
@@ -94,9 +92,11 @@ def request_of(
     methods: tuple[str, ...],
     precision: str,
     held_out: bool,
+    source: Path | None = None,
     **given: Any,
 ) -> Request:
-    """A Request from the command line's words. Raises UserError on a wrong one."""
+    """A Request from the command line's words and the environment. Raises UserError on a wrong
+    one."""
     if precision not in ("auto", *get_args(Precision)):
         raise choose("precision", precision, ("auto", *get_args(Precision)))
     choice = Choice(
@@ -106,7 +106,7 @@ def request_of(
         precision=None if precision == "auto" else cast(Precision, precision),
         split="tune" if held_out else "full",
     )
-    return Request(choice=choice, **given)
+    return Request(choice=choice, source=source or given_source(given["grid"]), **given)
 
 
 def given_source(grid: str) -> Path | None:

@@ -185,7 +185,7 @@ def test_losses_and_models_know_outputs_and_no_runs() -> None:
 
 
 def test_data_knows_its_stream_and_no_training() -> None:
-    allowed = ("data", "spec", "outputs", "errors", "files", "seeded")
+    allowed = ("data", "spec", "outputs", "errors", "files", "seeded", "shelter")
     for name, used in of("data").items():
         assert all(within(m, *allowed) for m in used), name
 

@@ -1,5 +1,6 @@
 """Folders of images: what is read, what is refused, and what a broken file does."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,23 @@ def test_processes_decode_the_same_batches(folder: Path, tmp_path: Path) -> None
     assert len(here) == 6
     assert len(set(here)) == 6
     assert decoded(images, 2) == here
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_is_gone_is_told_in_one_line(
+    copy: Path, tmp_path: Path, workers: int
+) -> None:
+    images = select(imagenet.use(copy, tmp_path), STREAM)[0]
+    assert isinstance(images, FolderImages)
+    path = images.path(3)
+    path.unlink()
+    told = (
+        f"^{re.escape(str(path))} is gone, or its disk: see to it, then the same command goes on$"
+    )
+    with pytest.raises(UserError, match=told):
+        decoded(images, workers)
+    with pytest.raises(UserError, match=told):
+        _ = images.pixels
 
 
 def test_a_broken_image_is_black_and_told_once(copy: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """torchvision's weights as teachers on ImageNet, and on folders that are not."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +55,13 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def imported(path: Path, photos: Path, tmp_path: Path, expect: float | None = None) -> Run:
+def imported(
+    path: Path,
+    photos: Path,
+    tmp_path: Path,
+    expect: float | None = None,
+    say: Callable[[str], None] = print,
+) -> Run:
     request = Request(
         grid=importing.GRID,
         profile="paper",
@@ -61,9 +69,7 @@ def imported(path: Path, photos: Path, tmp_path: Path, expect: float | None = No
         runs_dir=tmp_path / "runs",
         data_dir=tmp_path / "data",
     )
-    return importing.import_teacher(
-        path, "resnet34", request=request, expect=expect, say=lambda _line: None
-    )
+    return importing.import_teacher(path, "resnet34", request=request, expect=expect, say=say)
 
 
 def test_a_folder_of_fewer_classes_is_refused(weights: Path, tmp_path: Path) -> None:
@@ -91,6 +97,18 @@ def test_weights_are_measured_kept_and_found(weights: Path, thousand: Path, tmp_
     few = replace(profile, stream=replace(profile.stream, classes=6))
     with pytest.raises(UserError, match="answers 1,000 classes, the folder of images has 6: leave"):
         expand("imagenet", few, Choice(imported=found, methods=("kd",)))
+
+
+def test_images_that_cannot_be_decoded_are_told(
+    weights: Path, thousand: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(thousand, tmp_path / "folder")
+    broken = folder / "val/n0007/one.png"
+    broken.write_bytes(b"no image")
+    lines: list[str] = []
+    imported(weights, folder, tmp_path, expect=0.1, say=lines.append)
+    assert any(line.startswith(f"{broken} cannot be decoded (") for line in lines)
+    assert "1 images could not be decoded and were shown black, 1 times in this launch" in lines
 
 
 def test_without_one_the_way_to_it_is_told(tmp_path: Path) -> None:

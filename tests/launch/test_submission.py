@@ -54,6 +54,15 @@ def run_job(job: Job) -> int | str | None:
     return end.value.code
 
 
+def test_a_node_does_not_look_for_the_images_of_the_login_node(
+    submitted: Submitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in ``data/`` by then; the variable may name a place that is not on the node."""
+    monkeypatch.setenv("REPRO_CIFAR100", str(tmp_path))
+    submit(tmp_path)
+    assert {job.request.source for _, jobs in submitted for job in jobs} == {None}
+
+
 def test_students_are_an_array_that_waits_for_that_of_the_teacher(
     submitted: Submitted, tmp_path: Path
 ) -> None:
