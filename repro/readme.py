@@ -1,4 +1,4 @@
-"""The README's results: tables and verdicts of the recorded runs, written between two marks.
+"""The README's results: tables, pictures and verdicts of the recorded runs, between two marks.
 
 ``repro record`` writes them, and nothing in between is typed by hand.
 """
@@ -6,6 +6,7 @@
 import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from repro.analysis.claim_table import flags, short
 from repro.analysis.claims import judge
 from repro.analysis.evidence import Evidence
 from repro.environment import ROOT
+from repro.errors import NotRecorded
 from repro.estimate import clock
-from repro.files import write_atomically
+from repro.files import make_directory, write_atomically
 from repro.notes import markdown
 from repro.results import GridResults
 from repro.spec import key
@@ -27,27 +29,39 @@ BEGIN = "<!-- from here on written by `repro record` from runs/recorded/ -->"
 END = "<!-- up to here -->"
 WIDTH = 100  # of a line that is no table's
 TABLES = ("accuracy", "ablation", "plug_in")  # scripts of paper_tables/
+# Scripts of figures/, by grid.
+PICTURES = {
+    "cifar-same": ("decision_regions", "inter_class_correlation"),
+    "stronger-teacher": ("teacher_strength",),
+    "ablation": ("ablation",),
+}
+DRAWN = ROOT / "figures" / "recorded"
 COLUMNS = ("claim", "verdict", "scope", "estimate", "n", "D")
 
 
-def write(runs_dir: Path = BROWSED, readme: Path = README) -> Path:
+def write(runs_dir: Path = BROWSED, readme: Path = README, drawn: Path = DRAWN) -> Path:
     """Bring the file's results up to date. Raises UserError where nothing is recorded."""
     text = readme.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    write_atomically(readme, f"{before}{BEGIN}\n{section(runs_dir)}\n{END}{after}")
+    write_atomically(readme, f"{before}{BEGIN}\n{section(runs_dir, drawn)}\n{END}{after}")
     return readme
 
 
-def section(runs_dir: Path = BROWSED) -> str:
-    """What stands between the marks. ``runs_dir`` is filled with the recorded runs."""
+def section(runs_dir: Path = BROWSED, drawn: Path = DRAWN) -> str:
+    """What stands between the marks. ``runs_dir`` is filled with the recorded runs; the pictures
+    are drawn into ``drawn``, in the place of those that are there."""
+    for path in drawn.glob("*.png"):
+        path.unlink()
     found = recorded.fill(runs_dir)
     output.sync(Console(quiet=True), runs_dir)
     profiles = sorted({one["profile"] for one in found}, key=output.SIZES.index)
-    return "\n".join(line for name in profiles for line in _profile(name, found, runs_dir))
+    return "\n".join(line for name in profiles for line in _profile(name, found, runs_dir, drawn))
 
 
-def _profile(name: str, found: Sequence[dict[str, Any]], runs_dir: Path) -> Iterator[str]:
+def _profile(
+    name: str, found: Sequence[dict[str, Any]], runs_dir: Path, drawn: Path
+) -> Iterator[str]:
     grids = [one["grid"] for one in found if one["profile"] == name]
     known = [results for grid in grids for results in output.finished_grids(grid, name, runs_dir)]
     yield f"\n### Profile {name}\n"
@@ -55,6 +69,7 @@ def _profile(name: str, found: Sequence[dict[str, Any]], runs_dir: Path) -> Iter
     yield wrapped(_cost(known, found))
     for results in known:
         yield from _tables(results)
+        yield from _pictures(results, drawn)
     evidence = Evidence(tuple(output.distinct(known)))
     claims = judge(evidence)
     table = short(claims)
@@ -98,3 +113,19 @@ def _tables(results: GridResults) -> Iterator[str]:
                 table = [line for line in lines if line.startswith("|")]
                 yield f"\n**{title.removeprefix('# ')}** (grid `{results.grid}`)\n"
                 yield "\n".join(table)
+
+
+def _pictures(results: GridResults, drawn: Path) -> Iterator[str]:
+    """Links to what the scripts of ``figures`` draw of a grid."""
+    from repro.analysis.style import house_style  # matplotlib takes half a second to import
+
+    with house_style(), tempfile.TemporaryDirectory() as out:
+        for name in PICTURES.get(results.grid, ()):
+            script = output.load_script(ROOT / "figures" / f"{name}.py")
+            with suppress(NotRecorded):
+                written = script.write(results, Path(out))
+                for path in sorted(p for p in written if p.suffix == ".png"):
+                    to = make_directory(drawn) / f"{results.profile.name}-{path.name}"
+                    write_atomically(to, path.read_bytes())
+                    words = f"{path.stem.replace('-', ' ')}, grid {results.grid}"
+                    yield f"\n![{words}]({DRAWN.relative_to(ROOT)}/{to.name})"

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from repro import readme, recorded
 from repro.entries import final_metrics
+from repro.environment import ROOT
 from repro.grid import DEFAULT_METHODS
 from repro.records import Record, Records
 from repro.spec import key
@@ -61,11 +63,16 @@ def test_they_say_nothing_of_places(records: list[Record]) -> None:
 
 
 def test_the_readme_s_results_are_those_of_the_recorded_runs(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     text = readme.README.read_text()
     shown = text.partition(f"{readme.BEGIN}\n")[2].partition(f"\n{readme.END}")[0]
-    assert shown == readme.section(tmp_path_factory.mktemp("results") / "runs")
+    drawn = tmp_path / "drawn"
+    assert shown == readme.section(tmp_path_factory.mktemp("results") / "runs", drawn)
+    names = [path.name for path in sorted(drawn.iterdir())]
+    assert names
+    assert names == [path.name for path in sorted(readme.DRAWN.iterdir())]
+    assert all(f"]({readme.DRAWN.relative_to(ROOT)}/{name})" in shown for name in names)
 
 
 def test_what_is_tuned_is_best_on_the_held_out_images(records: list[Record]) -> None:
