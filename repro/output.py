@@ -15,6 +15,7 @@ from rich.console import Console
 
 from repro import manifest
 from repro.analysis.evidence import ACCURACY
+from repro.analysis.measuring import measured_runs
 from repro.environment import ROOT, keep_freed_memory
 from repro.errors import NotRecorded, UserError, choose
 from repro.folders import on_folder
@@ -35,6 +36,7 @@ from repro.tracking import (
     tracking_uri,
     write_note,
 )
+from repro.variants import TUNED
 
 SIZES = ("paper", "quick", "demo")  # of several finished profiles the largest is shown
 HELD = "held by a process that trains them"
@@ -145,6 +147,8 @@ def distinct(found: Sequence[GridResults]) -> list[GridResults]:
 
 
 def complete(results: GridResults) -> bool:
+    if results.grid == "tuned" and results.profile.name not in TUNED:
+        return False  # it would hold what is not tuned alone
     finished = {key(run) for run in results.runs}
     return all(key(run) in finished for run in expand(results.grid, results.profile))
 
@@ -181,15 +185,15 @@ def largest(
 
 
 def _run_scripts(console: Console, folder: Path, results: GridResults) -> list[Path]:
-    """Returns what they wrote; the manifest beside it says of what it is. What would show networks
-    that were recorded by their accuracy alone is left out, and told."""
+    """Returns what they wrote; the manifest beside it says of what it is. Networks that were
+    recorded by their accuracy alone are not shown; a script that has no others is left out."""
     files: list[Path] = []
     out = results.out(folder)
     manifest.begin(out, results)
     for path in sorted(folder.glob("*.py")):
         console.print(f"{results.grid}: {folder.name}/{path.name}", highlight=False, markup=False)
         try:
-            found = load_script(path).write(results, out)
+            found = written_by(path, results, out)
         except NotRecorded as error:
             console.print(f"left out: {error}", highlight=False, markup=False)
             continue
@@ -198,6 +202,18 @@ def _run_scripts(console: Console, folder: Path, results: GridResults) -> list[P
             files.append(written)
     manifest.finish(out, results, files)
     return files
+
+
+def written_by(path: Path, results: GridResults, out: Path) -> list[Path]:
+    """What a script writes of all runs, or of those that were measured. Raises NotRecorded."""
+    script = load_script(path)
+    try:
+        return list(script.write(results, out))
+    except NotRecorded:
+        fewer = measured_runs(results)
+        if not fewer.pairs:
+            raise
+        return list(script.write(fewer, out))
 
 
 def load_script(path: Path) -> ModuleType:

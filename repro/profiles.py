@@ -210,9 +210,9 @@ IMAGENET_PROFILES: dict[str, Profile] = {
     "quick": Profile(
         name="quick",
         stream=replace(
-            FOLDER, side=64, train_per_class=20, test_per_class=10, batch_size=16, epochs=6
+            FOLDER, side=64, train_per_class=20, test_per_class=10, batch_size=8, epochs=8
         ),
-        recipe=replace(IMAGENET, lr=IMAGENET.lr / 8),  # twice 16 / 256: it is short
+        recipe=replace(IMAGENET, lr=IMAGENET.lr / 16),  # twice 8 / 256: it is short
         teacher_epochs=12,
         trials=2,
         pairs={

@@ -28,7 +28,7 @@ README, BROWSED = ROOT / "README.md", ROOT / "runs" / "browse"
 BEGIN = "<!-- from here on written by `repro record` from runs/recorded/ -->"
 END = "<!-- up to here -->"
 WIDTH = 100  # of a line that is no table's
-TABLES = ("accuracy", "ablation", "plug_in")  # scripts of paper_tables/
+TABLES = {"ablation": "ablation", "plug-in": "plug_in"}  # scripts of paper_tables/, by grid
 # Scripts of figures/, by grid.
 PICTURES = {
     "cifar-same": ("decision_regions", "inter_class_correlation"),
@@ -105,14 +105,13 @@ def _cost(known: Sequence[GridResults], found: Sequence[dict[str, Any]]) -> str:
 def _tables(results: GridResults) -> Iterator[str]:
     """Accuracies and verdicts of a grid, as the scripts of ``paper_tables`` write them."""
     with tempfile.TemporaryDirectory() as out:
-        for name in TABLES:
-            script = output.load_script(ROOT / "paper_tables" / f"{name}.py")
-            written = [p for p in script.write(results, Path(out)) if p.suffix == ".md"]
-            for path in sorted(written):
-                title, *lines = path.read_text().splitlines()
-                table = [line for line in lines if line.startswith("|")]
-                yield f"\n**{title.removeprefix('# ')}** (grid `{results.grid}`)\n"
-                yield "\n".join(table)
+        name = TABLES.get(results.grid, "accuracy")
+        written = output.written_by(ROOT / "paper_tables" / f"{name}.py", results, Path(out))
+        for path in sorted(p for p in written if p.suffix == ".md"):
+            title, *lines = path.read_text().splitlines()
+            table = [line for line in lines if line.startswith("|")]
+            yield f"\n**{title.removeprefix('# ')}** (grid `{results.grid}`)\n"
+            yield "\n".join(table)
 
 
 def _pictures(results: GridResults, drawn: Path) -> Iterator[str]:
@@ -121,9 +120,8 @@ def _pictures(results: GridResults, drawn: Path) -> Iterator[str]:
 
     with house_style(), tempfile.TemporaryDirectory() as out:
         for name in PICTURES.get(results.grid, ()):
-            script = output.load_script(ROOT / "figures" / f"{name}.py")
             with suppress(NotRecorded):
-                written = script.write(results, Path(out))
+                written = output.written_by(ROOT / "figures" / f"{name}.py", results, Path(out))
                 for path in sorted(p for p in written if p.suffix == ".png"):
                     to = make_directory(drawn) / f"{results.profile.name}-{path.name}"
                     write_atomically(to, path.read_bytes())

@@ -31,8 +31,8 @@ from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
 from repro.train.teacher import fold_batch_norms
 from repro.train.weights import load_half
+from repro.variants import shows
 
-WITH_VARIANTS = ("ablation", "tuning", "tuned")  # grids with rows such as cmkd/reversed
 HELD_OUT = "Evaluated on a tenth of the training images, which were held out; no test image"
 
 
@@ -95,12 +95,11 @@ class GridResults:
     def methods(self, part: str) -> list[str]:
         """Rows of a part's table: its grid's own methods (run or not), then others that finished.
 
-        Variants, ``cmkd/<name>``, belong to the tables of ``WITH_VARIANTS`` only.
+        Variants, ``cmkd/<name>``, belong to the tables of their own grids only.
         """
         planned = self._planned[part]
         pairs = self.parts[part]
-        finished = [run.method for run in self.runs if run.pair in pairs]
-        shown = [m for m in finished if part in WITH_VARIANTS or "/" not in m]
+        shown = [r.method for r in self.runs if r.pair in pairs and shows(part, r.method)]
         return list(dict.fromkeys((*planned, *shown)))
 
     @cached_property
@@ -274,6 +273,8 @@ def grid_results(
         finished = tuple(run for run in known if key(run) in left)
         left -= {key(run) for run in finished if not run.weights}  # a run has one precision
         runs = max(runs, finished, key=len)
+    if taught := {run.pair for run in runs if run.teacher and uses_teacher(run.loss)}:
+        runs = tuple(run for run in runs if not run.teacher or run.pair in taught)  # no bare rows
     table = by_key.loc[[key(run) for run in runs]].reset_index(drop=True)
     table["pair"] = [run.pair for run in runs]
     table["method"] = [run.method for run in runs]
@@ -285,14 +286,14 @@ def everything(
 ) -> tuple[Run, ...]:
     """A run for every cell and trial of the grid, then of ``methods`` on all pairs it may take.
 
-    Variants belong to ``WITH_VARIANTS`` alone. A teacher's run is a baseline of other pairs.
+    Of what was trained what the grid ``shows``. A teacher's run is a baseline of other pairs.
     Names that this version does not know (a method that is gone, a newer suite's) are passed over.
     """
-    known = [m for m in methods if is_method(m) and (grid in WITH_VARIANTS or "/" not in m)]
+    known = [m for m in ("ce", *methods) if is_method(m) and shows(grid, m)]
     rows = sorted(known, key=lambda method: (*METHODS, method).index(method))
     parts = profile.union if grid == "cifar" else (grid,)
     pairs = tuple(dict.fromkeys(p for part in parts for p in names(known_pairs(part, profile))))
-    wide = replace(choice, pairs=pairs, methods=tuple(dict.fromkeys(("ce", *rows))))
-    runs = (*GRIDS[grid](profile, choice), *GRIDS[grid](profile, wide))
+    wide = replace(choice, pairs=pairs, methods=tuple(dict.fromkeys(rows)))
+    runs = (*GRIDS[grid](profile, choice), *(GRIDS[grid](profile, wide) if rows else ()))
     check_taught(runs, choice)
     return tuple({(key(run), run.pair, run.method): run for run in runs}.values())

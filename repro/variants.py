@@ -27,6 +27,14 @@ def _reading(given: tuple[tuple[str, Any], ...]) -> CMKD:
     return CMKD(soft_rank=SigmoidRank(tau=values.pop("soft_rank_tau")), **values)
 
 
+def shows(grid: str, method: str) -> bool:
+    """Does a method that was trained on a grid's pairs belong into its tables? Variants have two
+    kinds of grids, of which those of the tuning hold its three methods alone."""
+    if grid in ("tuning", "tuned"):
+        return method in candidates() or method in CANDIDATES_OF
+    return "/" not in method or (grid == "ablation" and method in ablation_rows())
+
+
 def variant(name: str) -> Loss:
     """The loss of a row ``method/what differs``. Raises UserError on an unknown one."""
     known = {**ablation_rows(), **candidates()}

@@ -1,6 +1,7 @@
 """What the claims are judged by: finished runs of one profile, by the grid that they belong to."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from repro.analysis.accuracy import METRICS
 from repro.analysis.estimates import Pairs
-from repro.errors import UserError
+from repro.errors import NotRecorded, UserError
 from repro.failures import Failure, failures
 from repro.profiles import Profile
 from repro.results import GridResults
@@ -115,11 +116,19 @@ class Evidence:
     def measured(
         self, measure: Measure, pairs: Collection[str], methods: Collection[str]
     ) -> pd.DataFrame:
-        """A measurement of the finished students of these pairs and methods, each once."""
+        """A measurement of the finished students of these pairs and methods, each once.
+
+        Those of which only the accuracy was recorded are left out.
+        """
         frames = []
         for results in self.grids:
             runs = [r for r in results.runs if r.pair in pairs and r.method in methods]
-            frames += [measure(results, runs)] if runs else []
+            try:
+                frames += [measure(results, runs)] if runs else []
+            except NotRecorded:
+                for run in runs:
+                    with suppress(NotRecorded):
+                        frames.append(measure(results, [run]))
         return pd.concat(frames).drop_duplicates() if frames else pd.DataFrame()
 
     @cached_property

@@ -5,7 +5,7 @@ read, whatever its parameters besides the version, and nothing is measured.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
@@ -91,6 +91,18 @@ def long_frame(
 
 def _has_networks(results: GridResults, subject: Subject) -> bool:
     return all(results.has_network(run) for run in (subject.run, subject.teacher) if run)
+
+
+def measured_runs(results: GridResults) -> GridResults:
+    """With those runs alone that are here or were measured: others' accuracy alone is known."""
+    folder = results.runs_dir / "measured"
+    runs = tuple(
+        run
+        for run in results.runs
+        if (folder / key(run)).is_dir() or (not results.recorded and results.has_network(run))
+    )
+    table = results.table[results.table["key"].isin([key(run) for run in runs])]
+    return replace(results, runs=runs, table=table)
 
 
 def _measured(
