@@ -82,11 +82,12 @@ def campaign(data: Path | None, **given: Any) -> None:
 
 @main.command()
 @options.grid_options
-def plan(**given: Any) -> None:
+@options.plan_options
+def plan(data: Path | None, **given: Any) -> None:
     """Print what GRID would run, what is done, and an estimate of the time."""
     from repro import planned
 
-    planned.show_plan(request(**given), console())
+    planned.show_plan(request(**given, source=data), console())
 
 
 @main.command()

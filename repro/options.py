@@ -83,6 +83,11 @@ TIMES = (
 )
 
 
+def plan_options(command: Command) -> Command:
+    """Which images a plan counts."""
+    return IMAGES(command)
+
+
 def run_options(command: Command) -> Command:
     """What only ``run`` is told."""
     for option in reversed((IMAGES, *TIMES)):

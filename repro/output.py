@@ -118,8 +118,9 @@ def finished_grids(
     asked = set(results["grid"])
     shown = [item for item in known if grid or item.grid in asked or complete(item)]
     if not shown:
+        folder = " on the folder of images that was named last" if grid in IMAGENET_GRIDS else ""
         raise UserError(
-            f"no finished runs of {grid or 'any grid'} in {runs_dir}; "
+            f"no finished runs of {grid or 'any grid'}{folder} in {runs_dir}; "
             f"train some with `repro run {grid or 'demo'}`"
         )
     yield from distinct(shown)

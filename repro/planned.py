@@ -11,6 +11,7 @@ from repro.data import imagenet
 from repro.environment import device_name
 from repro.estimate import ASSUMED_SPEED, clock, cohort_size, cost, estimates, machine_speed
 from repro.plan import Wave, epochs_left, largest_first, plan
+from repro.profiles import IMAGENET_GRIDS
 from repro.records import Records
 from repro.request import Request
 from repro.resume import resume_point
@@ -33,6 +34,10 @@ def waves_of(
 
 def show_plan(request: Request, console: Console) -> None:
     """Print what would run, what is done, and an estimate of the time."""
+    if request.grid in IMAGENET_GRIDS and (
+        request.source or imagenet.class_names(request.data_dir)
+    ):
+        console.print(folder_words(request), highlight=False, markup=False)
     profile, runs, devices = request.resolve()
     device, records = devices[0], Records(request.runs_dir)
     waves, states = waves_of(runs, records, request.max_cohort or cohort_size(runs, device))

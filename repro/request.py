@@ -49,8 +49,8 @@ class Request:
             raise UserError(f"--workers must be at least 0, not {self.workers}")
         if self.source and not self.source.exists():
             raise UserError(
-                f"{self.source} does not exist: --data, REPRO_CIFAR100 and REPRO_IMAGENET name an "
-                ".npz or a folder"
+                f"{self.source} does not exist: --data (DATA= of make), REPRO_CIFAR100 and "
+                "REPRO_IMAGENET name the images: a folder or, of CIFAR-100, an .npz"
             )
         if self.max_cohort is not None and self.max_cohort < 1:
             raise UserError(f"--max-cohort must be at least 1, not {self.max_cohort}")

@@ -1,10 +1,9 @@
 """The finished runs of one grid, with everything that tables and figures are made of."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 from zipfile import BadZipFile
@@ -23,17 +22,17 @@ from repro.data.classes import CLASS_NAMES, class_names, superclass_of
 from repro.data.dataset import AnyImages, Dataset, rank_in_class, select
 from repro.data.sizes import classes_of
 from repro.errors import UserError
+from repro.files import digest_of
 from repro.grid import GRIDS, Choice, expand, is_method, known_pairs, names, pairs_of
 from repro.history import read_on
 from repro.losses import METHODS
+from repro.marks import HELD_OUT, together
 from repro.profiles import Profile
 from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
 from repro.train.teacher import fold_batch_norms
 from repro.train.weights import load_half
 from repro.variants import shows
-
-HELD_OUT = "Evaluated on a tenth of the training images, which were held out; no test image"
 
 
 @dataclass(frozen=True, eq=False)  # frames cannot be hashed
@@ -59,8 +58,13 @@ class GridResults:
             *((self.profile.mark,) if self.profile.mark else ()),
             *((HELD_OUT,) if self.held_out else ()),
             *((filled.mark(self.runs_dir, self.grid, self.profile.name),) if self.recorded else ()),
+            *self._together,
             *(f"Teacher {run.network}: imported ({self.record(run).origin()})" for run in imported),
         )
+
+    @cached_property
+    def _together(self) -> tuple[str, ...]:
+        return together(self.record(run) for run in self.runs)
 
     @property
     def held_out(self) -> bool:
@@ -164,7 +168,7 @@ class GridResults:
         path = self.record(run).weights
         try:
             state = path.stat()
-            return _digest(path, state.st_size, state.st_mtime_ns)
+            return digest_of(path, state.st_size, state.st_mtime_ns)
         except OSError as error:
             raise UserError(f"{path} cannot be read; remove {path.parent} and run again") from error
 
@@ -231,13 +235,6 @@ class GridResults:
             values = [part[name] for part in parts]
             frame[name.replace("/", "_")] = np.concatenate(values) if values else []
         return frame
-
-
-@cache
-def _digest(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001
-    """A teacher's is asked for with each of its students."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _columns(record: Record, metrics: tuple[str, ...]) -> dict[str, np.ndarray]:

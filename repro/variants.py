@@ -30,8 +30,10 @@ def _reading(given: tuple[tuple[str, Any], ...]) -> CMKD:
 def shows(grid: str, method: str) -> bool:
     """Does a method that was trained on a grid's pairs belong into its tables? Variants have two
     kinds of grids, of which those of the tuning hold its three methods alone."""
-    if grid in ("tuning", "tuned"):
+    if grid == "tuning":
         return method in candidates() or method in CANDIDATES_OF
+    if grid == "tuned":
+        return method in CANDIDATES_OF or any(method in rows for rows in TUNED.values())
     return "/" not in method or (grid == "ablation" and method in ablation_rows())
 
 

@@ -1,6 +1,7 @@
 """Recorded results: small archives that show everything without images and networks."""
 
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from figures import decision_regions, inter_class_correlation
 from repro import filled, recorded
 from repro.analysis import measured
+from repro.analysis.evidence import Evidence
+from repro.analysis.measuring import measured_runs
 from repro.data.dataset import Dataset
 from repro.errors import NotRecorded, UserError
 from repro.failures import failures
@@ -169,6 +172,29 @@ def test_a_network_that_is_not_here_keeps_what_was_measured_of_it(results):
     told = rf"attack of .* network not here; remove .*{key(student)} and run again to measure it"
     with pytest.raises(NotRecorded, match=told):
         measured.attack_of(results)
+
+
+def test_figures_show_the_networks_that_were_measured(results):
+    """Others, of which the accuracy alone was recorded, do not keep them from it."""
+    measured.planes_of(results)
+    left = next(run for run in results.runs if run.method == "ce")
+    shutil.rmtree(results.runs_dir / "measured" / key(left))
+    results.missing.update(key(run) for run in results.runs)
+    table = pd.DataFrame({"key": [key(run) for run in results.runs]})
+    fewer = measured_runs(replace(results, table=table))
+    assert set(fewer.runs) == {run for run in results.runs if key(run) != key(left)}
+    assert set(fewer.table["key"]) == {key(run) for run in fewer.runs}
+
+
+def test_claims_leave_out_networks_that_were_not_measured(results):
+    measured.relations_of(results)
+    students = [run for run in results.runs if run.teacher]
+    left = students[0]
+    shutil.rmtree(results.runs_dir / "measured" / key(left))
+    results.missing.add(key(left))
+    evidence = Evidence((results,))
+    frame = evidence.measured(measured.relations_of, [left.pair], METHODS)
+    assert set(frame["key"]) == {key(run) for run in students} - {key(left)}
 
 
 def test_archives_of_over_ten_megabytes_are_refused(results, tmp_path, monkeypatch):

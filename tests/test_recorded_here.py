@@ -34,7 +34,8 @@ def test_demo_and_quick_results_are_there_within_ten_megabytes() -> None:
 
 
 def test_their_runs_are_finished_and_say_what_their_epochs_say(records: list[Record]) -> None:
-    assert len(records) >= 26 + 26 + 42 + 37  # demo, cifar-same, what is new under others, tuning
+    # demo, cifar-same, what is new under others, tuning, and of tuned, ablation, plug-in, the pair
+    assert len(records) >= 26 + 26 + 42 + 37 + 15 + 115 + 65 + 21
     for record in records:
         run, status, history = record.run(), record.status(), record.history()
         assert key(run) == record.key
@@ -98,7 +99,7 @@ def test_the_weights_of_one_small_pair_are_there_and_of_every_teacher(
     runs = [record.run() for record in with_weights if record.run().stream.split == "full"]
     quick = [run for run in runs if run.stream.dataset == "cifar100"]
     assert {run.network for run in quick if run.method == "teacher"} == {
-        *("resnet14", "resnet20", "resnet32"),
+        *("resnet14", "resnet20", "resnet32", "wrn_16_1"),
     }
     assert {run.method for run in quick if run.teacher} == {*DEFAULT_METHODS}
     for run, record in ((record.run(), record) for record in with_weights):

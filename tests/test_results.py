@@ -11,6 +11,7 @@ from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.results import everything
 from repro.spec import Precision, key
+from repro.variants import CANDIDATES_OF, TUNED
 from tests.made_results import DEMO, PAPER, QUICK, finished, results_of
 
 
@@ -42,6 +43,23 @@ def test_only_the_ablation_holds_the_rows_of_cmkd() -> None:
     others = {run.method for run in everything("cifar", QUICK, one, trained)}
     assert "kd+cmkd" in others
     assert not [method for method in others if method.startswith("cmkd/")]
+
+
+def test_the_tuning_grids_hold_their_three_methods_alone() -> None:
+    trained = ("dkd", "kd", "cmkd/reversed", "kd/temperature-1-weight-1.8", "cmkd")
+    found = {run.method for run in everything("tuned", QUICK, Choice(trials=1), trained)}
+    assert found == {"teacher", *CANDIDATES_OF, *TUNED["quick"]}
+
+
+def test_a_pair_of_which_a_baseline_alone_is_finished_has_no_row() -> None:
+    runs = expand("cifar-same", QUICK, Choice(trials=1, methods=("ce", "kd")))
+    other = expand("cifar-different", QUICK, Choice(trials=1, methods=("ce",)))
+    assert {run.pair for run in other if run.teacher} != {run.pair for run in runs if run.teacher}
+    assert set(results_of("cifar", QUICK, finished(*runs)).pairs) == {
+        run.pair for run in runs if run.teacher
+    }
+    shown = {run.pair for run in results_of("cifar", QUICK, finished(*runs)).runs if run.teacher}
+    assert shown == {run.pair for run in runs if run.teacher}
 
 
 def test_methods_that_the_suite_no_longer_knows_are_passed_over() -> None:

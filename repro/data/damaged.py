@@ -60,7 +60,9 @@ class Damaged:
         if total == self.told:
             return ""
         self.told = total
+        count = len(self.reasons)
+        one = "1 image could not be decoded and was" if count == 1 else ""
         return (
-            f"{len(self.reasons)} images could not be decoded and were shown black, "
+            f"{one or f'{count} images could not be decoded and were'} shown black, "
             f"{total} times in this launch"
         )

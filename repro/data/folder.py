@@ -133,7 +133,12 @@ def scan(root: Path) -> tuple[tuple[str, ...], FolderImages, FolderImages]:
     if names != evaluated_names:
         apart = sorted(set(names) ^ set(evaluated_names))
         some = ", ".join(apart[:3]) + (", ..." if len(apart) > 3 else "")
-        raise UserError(f"train and val of {root} have different classes: {some} in one alone")
+        splits = (("train", names), ("val", evaluated_names))
+        where = next((split for split, own in splits if set(apart) <= set(own)), "one")
+        raise UserError(
+            f"train and val of {root} have different classes: {some} in {where} alone; add the "
+            "folders or remove them"
+        )
     return tuple(names), train, evaluated
 
 

@@ -28,7 +28,7 @@ from repro.plan import Cohort, Wave, teacher_passes
 from repro.runtime import Runtime
 from repro.teachers import check_choice
 
-MISSING = "--backend ray needs the package ray: pip install 'cmkd-repro[ray]'"
+MISSING = "--backend ray needs the package ray: pip install -e '.[ray]'"
 LOCAL = "local"  # Ray's word for a cluster that it is to start
 ANSWER_SECONDS = 5.0  # for a cluster to accept a connection
 FETCH_SECONDS = 2.0  # a worker without news answers after this time

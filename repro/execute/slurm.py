@@ -114,8 +114,7 @@ def check_installed(*, dry_run: bool) -> None:
     """Raises UserError where submitit is not, or sbatch and srun are not and are needed."""
     if find_spec("submitit") is None:
         raise UserError(
-            "submitit, which --backend slurm needs, is not installed: "
-            "pip install 'cmkd-repro[slurm]'"
+            "submitit, which --backend slurm needs, is not installed: pip install -e '.[slurm]'"
         )
     missing = [name for name in ("sbatch", "srun") if shutil.which(name) is None]
     if missing and not dry_run:

@@ -49,7 +49,7 @@ def test_a_folder_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     photos = photographs.write(tmp_path / "photos", train=3, val=1)
     stream = io.StringIO()
     folder.bench(photos, tmp_path / "data", CPU, Console(file=stream, width=200))
-    assert measured == [16, 16, 16]
+    assert measured == [8, 8, 8]
     assert f"{photos}: 6 classes, 18 + 6 images" in stream.getvalue()
     assert "resnet18:MobileNetV1 trial 0: step of 5 students" in stream.getvalue()
     assert "bottleneck: decoding" in stream.getvalue()

@@ -90,7 +90,7 @@ def lose_folders(root: Path) -> None:
     [
         (lose_split, r"val is no directory: a folder of images has train/CLASS/\*.jpg"),
         (lose_images, "class roof of .*train has no images: add some or remove the folder"),
-        (lose_class, "have different classes: roof in one alone"),
+        (lose_class, "have different classes: roof in train alone; add"),
         (lose_folders, "val has no class folders; its files lie loose, beside classes"),
     ],
 )

@@ -132,7 +132,7 @@ def test_a_limit_that_is_too_short_is_refused() -> None:
 
 def test_what_is_missing_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "find_spec", lambda _name: None)
-    with pytest.raises(UserError, match=r"pip install 'cmkd-repro\[slurm\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '.\[slurm\]'"):
         check_installed(dry_run=True)
     monkeypatch.setattr(slurm, "find_spec", lambda name: name)
     monkeypatch.setattr(slurm.shutil, "which", lambda _name: None)

@@ -108,7 +108,7 @@ def test_images_that_cannot_be_decoded_are_told(
     lines: list[str] = []
     imported(weights, folder, tmp_path, expect=0.1, say=lines.append)
     assert any(line.startswith(f"{broken} cannot be decoded (") for line in lines)
-    assert "1 images could not be decoded and were shown black, 1 times in this launch" in lines
+    assert "1 image could not be decoded and was shown black, 1 times in this launch" in lines
 
 
 def test_without_one_the_way_to_it_is_told(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_two_processes_share_its_images_and_tell_of_all_that_are_broken(
     by_two(process, photos, runs_dir)
     said = (runs_dir / "said-0").read_text()
     assert f"{broken} cannot be decoded (" in said
-    assert "1 images could not be decoded and were shown black, " in said
+    assert "1 image could not be decoded and was shown black, " in said
     records = list(Records(runs_dir))
     assert [record.status().state for record in records] == ["FINISHED"] * 2  # type: ignore[union-attr]
     assert [record.environment()["processes"] for record in records] == ["2"] * 2
