@@ -51,7 +51,7 @@ def test_an_address_is_of_ray_alone() -> None:
 def test_without_the_package_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(UserError, match=r"pip install 'cmkd-repro\[ray\]'$"):
+    with pytest.raises(UserError, match=r"pip install -e '.\[ray\]'$"):
         Placement(backend="ray").devices("auto")
 
 
