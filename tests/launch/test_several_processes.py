@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from repro import launch
 from repro.choice import Choice
@@ -121,8 +121,12 @@ def test_stopped_within_an_epoch_one_process_goes_on(runs_dir: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["_write", "finish"])
 def test_what_cannot_be_written_ends_all_processes(broken: str, runs_dir: Path) -> None:
-    """Rank 0's disk is full while it writes an epoch, or weights; the others do not wait for it."""
-    with pytest.raises(ProcessRaisedException, match="No space left on device"):
+    """Rank 0's disk is full while it writes an epoch, or weights; the others do not wait for it.
+
+    On a busy machine rank 1, which gloo aborts when it loses rank 0, may be gone sooner.
+    """
+    said = "No space left on device|process 1 terminated with signal SIGABRT"
+    with pytest.raises((ProcessRaisedException, ProcessExitedException), match=said):
         two_processes(runs_dir, broken=broken)
     assert set(states(runs_dir)) <= {"STOPPED", "RUNNING", None}
     two_processes(runs_dir)
