@@ -155,6 +155,9 @@ class GridResults:
         """Few of those that were recorded elsewhere are here."""
         return self.record(run).weights.exists()
 
+    def has_logits(self, run: Run) -> bool:
+        return self.record(run).test_logits.exists()
+
     def network(self, run: Run) -> nn.Module:
         """A finished run's network on ``device``, in eval mode."""
         return load_half(run, self.record(run).weights, self.device)

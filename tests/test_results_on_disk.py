@@ -84,6 +84,9 @@ def test_test_logits_are_read_in_float32_and_damage_is_told(on_disk: GridResults
     path.write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"test_logits\.npz cannot be read; remove .*run again"):
         on_disk.test_logits(run)
+    assert on_disk.has_logits(run)
+    path.unlink()
+    assert not on_disk.has_logits(run)
 
 
 def test_the_digest_of_weights_follows_the_file(on_disk: GridResults) -> None:

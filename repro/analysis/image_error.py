@@ -72,7 +72,7 @@ def _share(results: GridResults, pair: str, method: str) -> NDArray[np.float64]:
     Recorded results have neither labels nor all the answers.
     """
     runs = [run for run in results.students(pair) if run.method == method]
-    if results.recorded or not all(results.record(run).test_logits.exists() for run in runs):
+    if results.recorded or not all(map(results.has_logits, runs)):
         return np.array(math.nan)
     correct = [results.test_logits(run).argmax(1) == results.test_labels for run in runs]
     return np.asarray(np.mean(correct, axis=0))

@@ -33,6 +33,7 @@ from repro.analysis.measuring import (
     Subject,
     alone,
     beside_teachers,
+    evaluated_logits,
     long_frame,
     normalisation,
 )
@@ -291,4 +292,4 @@ def _pixels(images: AnyImages) -> Pixels:
 
 def _both_logits(results: GridResults, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
     assert subject.teacher
-    return results.test_logits(subject.run), results.test_logits(subject.teacher)
+    return evaluated_logits(results, subject.run), evaluated_logits(results, subject.teacher)

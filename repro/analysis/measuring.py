@@ -7,9 +7,10 @@ read, whatever its parameters besides the version, and nothing is measured.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import pandas as pd
 
-from repro.analysis.answers import Normalisation
+from repro.analysis.answers import Normalisation, logits_of
 from repro.analysis.kept import Kept, Parameters, Progress, as_recorded, tables
 from repro.data.dataset import AnyImages, fingerprint
 from repro.errors import NotRecorded
@@ -46,6 +47,17 @@ class Measurement:
 
 def normalisation(results: GridResults) -> Normalisation:
     return Normalisation(mean=results.dataset.mean, std=results.dataset.std)
+
+
+def evaluated_logits(results: GridResults, run: Run) -> np.ndarray:
+    """[N, K] float32, of the images that the profile evaluates on, in their order.
+
+    A network that was taken in from recorded results came without them: it is evaluated again.
+    """
+    if results.has_logits(run):
+        return results.test_logits(run)
+    pixels = results.images[1].pixels
+    return logits_of(results.network(run), pixels, normalisation(results)).numpy()
 
 
 def alone(results: GridResults, runs: Sequence[Run]) -> list[tuple[Run, Subject]]:

@@ -6,6 +6,7 @@ stops, which cohort is next) goes through a group of its own on the CPU, so that
 waited for.
 """
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # imported with a group there, its functions would keep that for ever
 from torch import Tensor
 
 PATIENCE = timedelta(days=30)  # rank 0 may wait for what other launches train
@@ -105,9 +107,12 @@ class Ranks:
             raise reason or Ended("rank 0 has stopped")
 
     def part(self) -> None:
-        """Each goes its own way. A process that ends without it may end by an abort."""
+        """Each goes its own way. The groups' threads end here: while the interpreter ends, one of
+        them may abort the process."""
         if self.size > 1:
             dist.destroy_process_group()
+            self.control = None
+            gc.collect()  # of what was distributed: its cycles hold groups
 
     def like_rank_0(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy rank 0's values, in place and in the order of names."""

@@ -33,13 +33,14 @@ class MadeUp(GridResults):
     """Images of 4 x 4 pixels, five of each class in either split.
 
     ``loaded``: the runs whose networks were asked for, in order. ``missing``: keys of runs whose
-    networks are not here.
+    networks are not here; ``bare``: of those whose networks came without logits.
     """
 
     superclasses: tuple[int, ...] = ()
     loaded: list[Run] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -69,6 +70,9 @@ class MadeUp(GridResults):
 
     def has_network(self, run: Run) -> bool:
         return key(run) not in self.missing
+
+    def has_logits(self, run: Run) -> bool:
+        return key(run) not in self.bare
 
     def network(self, run: Run) -> LinearNetwork:
         self.loaded.append(run)

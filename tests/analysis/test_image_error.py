@@ -11,21 +11,19 @@ from repro.analysis.evidence import Evidence
 from repro.analysis.image_error import image_error
 from repro.grid import Choice, expand
 from repro.results import GridResults
-from tests.analysis.made_up import PROFILE, made_up
+from repro.spec import key
+from tests.analysis.made_up import PROFILE, MadeUp, made_up
 from tests.made_results import finished
 
 ARMS = (("cmkd",), ("kd",))
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> GridResults:
+def results(tmp_path: Path) -> MadeUp:
     """Three trials, each with its answers."""
     chosen = Choice(trials=3, methods=("kd", "dkd", "dist", "cmkd"))
     runs = expand("demo", PROFILE, chosen)
     found = made_up(tmp_path, *runs)
-    for run in runs:
-        found.record(run).directory.mkdir(parents=True)
-        found.record(run).test_logits.touch()
     rows = finished(*runs, grid="demo").assign(dataset="digits", top1_best=60.0)
     return replace(found, table=rows)
 
@@ -54,6 +52,6 @@ def test_it_stands_beside_a_claim_about_accuracy(results: GridResults) -> None:
     assert not any("draw of the test images" in note for note in found["C2"].notes)
 
 
-def test_without_the_answers_of_every_run_it_is_unknown(results: GridResults) -> None:
-    results.record(results.runs[-1]).test_logits.unlink()
+def test_without_the_answers_of_every_run_it_is_unknown(results: MadeUp) -> None:
+    results.bare.add(key(results.runs[-1]))
     assert np.isnan(image_error(Evidence((results,)), ("demo",), ARMS))

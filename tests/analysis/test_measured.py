@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from repro.analysis import measured
 from repro.analysis.boundary import NUMBERS
 from repro.analysis.correlation import differences, summary_numbers
+from repro.analysis.measuring import evaluated_logits
 from repro.analysis.ranks import by_difficulty, rank_agreement
 from repro.spec import key
 from tests.analysis.made_up import PROFILE, MadeUp, demo, made_up
@@ -169,6 +171,19 @@ def test_relations_and_ranks_are_those_of_the_logits(tmp_path):
     expected = by_difficulty(rank_agreement(*both))
     assert found["kendall"].tolist() == pytest.approx(expected["kendall"].tolist())
     assert np.isfinite(found["spearman"]).all()
+
+
+def test_a_network_that_came_without_logits_is_evaluated_again(tmp_path):
+    """As those do that are taken in from recorded results."""
+    results = made_up(tmp_path, *demo(("kd",)))
+    run = results.students("resnet14:resnet8")[0]
+    np.testing.assert_array_equal(evaluated_logits(results, run), results.test_logits(run))
+    results.bare.add(key(run))
+    found = evaluated_logits(results, run)
+    shown = results.test_images(range(len(results.test_labels)))
+    with torch.inference_mode():
+        expected = results.network(run).eval()(shown).logits.numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_without_its_teacher_a_student_has_no_rows_beside_it(tmp_path):

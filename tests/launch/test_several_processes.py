@@ -1,5 +1,6 @@
 """A grid under torchrun: several processes train each cohort, rank 0 alone writes."""
 
+import gc
 import io
 import shutil
 from dataclasses import replace
@@ -31,8 +32,9 @@ def process(rank: int, runs_dir: str, stop_at: int, broken: str) -> None:
     """One of two. ``stop_at``: rank 0's step before which its time is up; 0: never. ``broken``:
     what rank 0 cannot write."""
     PROFILES["demo"] = tiny.PROFILE
+    late = OutOfTime("the time of --max-time is up")
     if stop_at:
-        ticks = tiny.Ticks(stop_at, OutOfTime("the time of --max-time is up"))
+        ticks = tiny.Ticks(stop_at, late)
         Limits.tick = lambda self: ticks()  # type: ignore[method-assign]  # noqa: ARG005
     if broken and rank == 0:
         owner = CohortJob if broken == "_write" else CohortRecords
@@ -44,7 +46,16 @@ def process(rank: int, runs_dir: str, stop_at: int, broken: str) -> None:
     except UserError as error:  # mp.spawn raises the error of the process that is gone first
         (Path(runs_dir) / f"error-{rank}").write_text(str(error))
         raise
+    if stop_at:
+        late.__traceback__ = None  # its frames hold what was trained
+        gc.collect()
+    assert not gloo_threads()  # one that lives on may abort the end of the process
     (Path(runs_dir) / f"said-{rank}").write_text(stream.getvalue())
+
+
+def gloo_threads() -> list[str]:
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return [name for name in names if "gloo" in name]
 
 
 def full(*_given: object) -> None:
