@@ -7,6 +7,7 @@ from repro.errors import UserError, choose
 from repro.spec import Precision, Run, Split
 
 ALL = ("all",)
+DEFAULT_METHODS = ("ce", "kd", "dkd", "dist", "cmkd")  # a grid's, unless others are chosen
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,13 @@ from functools import partial
 from typing import Any
 
 from repro import paper
-from repro.choice import ALL, NARROWED_BY_NOTHING, Choice, check_imported
+from repro.choice import (
+    ALL,
+    DEFAULT_METHODS,
+    NARROWED_BY_NOTHING,
+    Choice,
+    check_imported,
+)
 from repro.errors import UserError, choose
 from repro.losses import (
     CE,
@@ -31,10 +37,10 @@ from repro.variants import (
     ablation_rows,
     candidates,
     cmkd_reading,
+    shows,
     variant,
 )
 
-DEFAULT_METHODS = ("ce", "kd", "dkd", "dist", "cmkd")
 PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "demo": (),
     "cifar-same": paper.SAME_ARCHITECTURE,
@@ -47,6 +53,7 @@ PAPER_PAIRS: dict[str, tuple[Pair, ...]] = {
     "imagenet": paper.IMAGENET,
     "imagenet-stronger": paper.IMAGENET_STRONGER,
 }
+SWEEPS = ("stronger-teacher", "imagenet-stronger")  # a student under several teachers
 PLUGGED_IN = ("cmkd", "dist")  # what is added to a method: CMKD, and DIST in its place as control
 
 
@@ -80,7 +87,7 @@ def demo(profile: Profile, choice: Choice) -> list[Run]:
 
 def ablation(profile: Profile, choice: Choice) -> list[Run]:
     """CMKD's choices, each varied alone on one pair, beside its neighbours: claim C5."""
-    rows = (*(METHODS if choice.methods == ALL else DEFAULT_METHODS), *ablation_rows())
+    rows = (*DEFAULT_METHODS, *ablation_rows())
     narrowed = () if choice.methods == ALL else choice.methods
     return _methods_on_pairs("ablation", profile, replace(choice, methods=narrowed or rows))
 
@@ -162,6 +169,16 @@ GRIDS: dict[str, Callable[[Profile, Choice], list[Run]]] = {
 
 def names(pairs: Iterable[Pair]) -> list[str]:
     return [f"{teacher}:{student}" for teacher, student in pairs]
+
+
+def shown(part: str, cells: Iterable[tuple[str, str]]) -> list[str]:
+    """Of the methods that were trained on a grid's pairs, ``cells`` of (pair, method), those that
+    its table shows besides its own: in a sweep of teachers not what was tried under one alone."""
+    pairs: dict[str, set[str]] = {}
+    for pair, method in cells:
+        if shows(part, method):
+            pairs.setdefault(method, set()).add(pair)
+    return [method for method in pairs if part not in SWEEPS or len(pairs[method]) > 1]
 
 
 def known_pairs(grid: str, profile: Profile) -> tuple[Pair, ...]:

@@ -23,7 +23,7 @@ from repro.data.dataset import AnyImages, Dataset, rank_in_class, select
 from repro.data.sizes import classes_of
 from repro.errors import UserError
 from repro.files import digest_of
-from repro.grid import GRIDS, Choice, expand, is_method, known_pairs, names, pairs_of
+from repro.grid import GRIDS, Choice, expand, is_method, known_pairs, names, pairs_of, shown
 from repro.history import read_on
 from repro.losses import METHODS
 from repro.marks import HELD_OUT, together
@@ -101,10 +101,8 @@ class GridResults:
 
         Variants, ``cmkd/<name>``, belong to the tables of their own grids only.
         """
-        planned = self._planned[part]
-        pairs = self.parts[part]
-        shown = [r.method for r in self.runs if r.pair in pairs and shows(part, r.method)]
-        return list(dict.fromkeys((*planned, *shown)))
+        cells = [(run.pair, run.method) for run in self.runs if run.pair in self.parts[part]]
+        return list(dict.fromkeys((*self._planned[part], *shown(part, cells))))
 
     @cached_property
     def _planned(self) -> dict[str, list[str]]:

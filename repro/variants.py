@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from repro import paper
+from repro.choice import DEFAULT_METHODS
 from repro.errors import choose
 from repro.losses import CMKD, DIST, KD, L2Rank, Loss, SigmoidRank
 from repro.losses.difficulty import Difficulty
@@ -28,13 +29,15 @@ def _reading(given: tuple[tuple[str, Any], ...]) -> CMKD:
 
 
 def shows(grid: str, method: str) -> bool:
-    """Does a method that was trained on a grid's pairs belong into its tables? Variants have two
-    kinds of grids, of which those of the tuning hold its three methods alone."""
+    """Does a method that was trained on a grid's pairs belong into its tables? Grids of variants
+    hold these and the methods that they are compared with."""
     if grid == "tuning":
         return method in candidates() or method in CANDIDATES_OF
     if grid == "tuned":
         return method in CANDIDATES_OF or any(method in rows for rows in TUNED.values())
-    return "/" not in method or (grid == "ablation" and method in ablation_rows())
+    if grid == "ablation":
+        return method in DEFAULT_METHODS or method in ablation_rows()
+    return "/" not in method
 
 
 def variant(name: str) -> Loss:

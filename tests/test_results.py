@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from repro import results
-from repro.grid import Choice, expand
+from repro.grid import DEFAULT_METHODS, Choice, expand
 from repro.losses import METHODS
 from repro.profiles import Profile
 from repro.results import everything
 from repro.spec import Precision, key
-from repro.variants import CANDIDATES_OF, TUNED
+from repro.variants import CANDIDATES_OF, TUNED, ablation_rows
 from tests.made_results import DEMO, PAPER, QUICK, finished, results_of
 
 
@@ -39,7 +39,7 @@ def test_everything_holds_pairs_and_methods_that_were_chosen_by_hand() -> None:
 def test_only_the_ablation_holds_the_rows_of_cmkd() -> None:
     one, trained = Choice(trials=1), ("kd+cmkd", "cmkd/reversed", "teacher")
     methods = {run.method for run in everything("ablation", QUICK, one, trained)}
-    assert {"cmkd/reversed", "cmkd/l2-on-probabilities", "kd+cmkd", "kd"} <= methods
+    assert methods == {"teacher", *DEFAULT_METHODS, *ablation_rows()}
     others = {run.method for run in everything("cifar", QUICK, one, trained)}
     assert "kd+cmkd" in others
     assert not [method for method in others if method.startswith("cmkd/")]
@@ -60,10 +60,12 @@ def test_a_pair_of_which_a_baseline_alone_is_finished_has_no_row() -> None:
 
 
 def test_methods_that_the_suite_no_longer_knows_are_passed_over() -> None:
-    gone = ("mine", "", "cmkd/old-row", "teacher", "kd+mine", "at")
-    found = {run.method for run in everything("ablation", QUICK, Choice(trials=1), gone)}
-    assert "at" in found
-    assert not found & {*gone[:3], "kd+mine"}
+    gone = ("mine", "", "cmkd/old-row", "kd+mine")
+    for grid, known in (("cifar-same", "at"), ("ablation", "cmkd/reversed")):
+        trained = (*gone, "teacher", known)
+        found = {run.method for run in everything(grid, QUICK, Choice(trials=1), trained)}
+        assert known in found
+        assert not found & {*gone}
 
 
 def test_finished_runs_are_found_by_key_whatever_grid_trained_them() -> None:
@@ -180,6 +182,16 @@ def test_planned_methods_are_rows_even_before_they_finish() -> None:
     found = results_of("cifar-same", QUICK, finished(*expand("cifar-same", QUICK, chosen)))
     methods = found.methods("cifar-same")
     assert methods == ["teacher", "ce", "kd", "dkd", "dist", "cmkd", "kd+ls"]
+
+
+def test_a_sweep_shows_no_method_of_one_teacher_alone() -> None:
+    """Other grids share that teacher's pair; what two teachers taught is shown."""
+    sweep = expand("stronger-teacher", QUICK)
+    first, second, *_ = dict.fromkeys(run.pair for run in sweep if run.teacher)
+    taught = expand("stronger-teacher", QUICK, Choice(pairs=(first,), methods=("nkd", "ttm")))
+    taught += expand("stronger-teacher", QUICK, Choice(pairs=(second,), methods=("ttm",)))
+    found = results_of("stronger-teacher", QUICK, finished(*sweep, *taught))
+    assert found.methods("stronger-teacher") == ["teacher", *DEFAULT_METHODS, "ttm"]
 
 
 def test_a_grid_is_expanded_once_for_all_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
