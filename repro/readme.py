@@ -1,4 +1,4 @@
-"""The README's results: tables, pictures and verdicts of the recorded runs, between two marks.
+"""The README's results: verdicts, tables and pictures of the recorded runs, between two marks.
 
 ``repro record`` writes them, and nothing in between is typed by hand.
 """
@@ -20,6 +20,7 @@ from repro.environment import ROOT
 from repro.errors import NotRecorded
 from repro.estimate import clock
 from repro.files import make_directory, write_atomically
+from repro.grid import GRIDS
 from repro.notes import markdown
 from repro.results import GridResults
 from repro.spec import key
@@ -29,6 +30,7 @@ BEGIN = "<!-- from here on written by `repro record` from runs/recorded/ -->"
 END = "<!-- up to here -->"
 WIDTH = 100  # of a line that is no table's
 TABLES = {"ablation": "ablation", "plug-in": "plug_in"}  # scripts of paper_tables/, by grid
+FOLDED = ("ablation", "tuning")  # long tables, to be opened by a click
 # Scripts of figures/, by grid.
 PICTURES = {
     "cifar-same": ("decision_regions", "inter_class_correlation"),
@@ -62,14 +64,18 @@ def section(runs_dir: Path = BROWSED, drawn: Path = DRAWN) -> str:
 def _profile(
     name: str, found: Sequence[dict[str, Any]], runs_dir: Path, drawn: Path
 ) -> Iterator[str]:
-    grids = [one["grid"] for one in found if one["profile"] == name]
+    grids = sorted((one["grid"] for one in found if one["profile"] == name), key=[*GRIDS].index)
     known = [results for grid in grids for results in output.finished_grids(grid, name, runs_dir)]
     yield f"\n### Profile {name}\n"
     yield wrapped(f"{known[0].profile.mark or 'The protocol of the paper'}.") + "\n"
     yield wrapped(_cost(known, found))
+    yield from _verdicts(known)
     for results in known:
         yield from _tables(results)
         yield from _pictures(results, drawn)
+
+
+def _verdicts(known: Sequence[GridResults]) -> Iterator[str]:
     evidence = Evidence(tuple(output.distinct(known)))
     claims = judge(evidence)
     table = short(claims)
@@ -110,8 +116,17 @@ def _tables(results: GridResults) -> Iterator[str]:
         for path in sorted(p for p in written if p.suffix == ".md"):
             title, *lines = path.read_text().splitlines()
             table = [line for line in lines if line.startswith("|")]
-            yield f"\n**{title.removeprefix('# ')}** (grid `{results.grid}`)\n"
-            yield "\n".join(table)
+            yield from _folded(title.removeprefix("# "), results.grid, table)
+
+
+def _folded(title: str, grid: str, table: list[str]) -> Iterator[str]:
+    if grid not in FOLDED:
+        yield f"\n**{title}** (grid `{grid}`)\n"
+        yield "\n".join(table)
+        return
+    words = f"<b>{title}</b> (grid <code>{grid}</code>, {len(table) - 2} rows)"
+    yield f"\n<details><summary>{words}</summary>\n"
+    yield "\n".join([*table, "\n</details>"])
 
 
 def _pictures(results: GridResults, drawn: Path) -> Iterator[str]:
