@@ -1,5 +1,6 @@
 """Inter-class relations: how far a student's are from its teacher's, in four forms."""
 
+import math
 from itertools import islice
 from pathlib import Path
 
@@ -109,8 +110,12 @@ def caption(numbers: pd.DataFrame, form: str, method: str) -> str:
 
 
 def spread(values: pd.Series) -> str:
-    std = f" ± {values.std(ddof=1):.1g}" if len(values) > 1 else ""
-    return f"{values.mean():.3g}{std}"
+    """Mean ± std, both to the second digit of the std, such as "132 ± 38" or "0.120 ± 0.011"."""
+    mean, std = values.mean(), values.std(ddof=1)
+    if len(values) < 2 or not std > 0:
+        return f"{mean:.3g}"
+    digits = max(1 - math.floor(math.log10(std)), 0)
+    return f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
 def long_rows(results: GridResults, matrices: Matrices) -> pd.DataFrame:

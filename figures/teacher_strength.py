@@ -14,7 +14,8 @@ from repro.results import GridResults
 
 
 def write(results: GridResults, out: Path) -> list[Path]:
-    """One figure for each student that has at least two finished teachers."""
+    """One figure for each student that has at least two finished teachers, of the methods that
+    were run under two or more."""
     written = []
     parameters = {
         run.network: sizes_of(run).parameters for run in results.runs if run.method == "teacher"
@@ -22,6 +23,7 @@ def write(results: GridResults, out: Path) -> list[Path]:
     for student in dict.fromkeys(pair.partition(":")[2] for pair in results.pairs):
         table = by_teacher(results.table, student, PRIMARY)
         table = table[~table["method"].str.contains("/")]  # the ablation's variants
+        table = table[table.groupby("method")["teacher"].transform("nunique") > 1]
         if table["teacher_top1"].nunique() < 2:
             continue
         table.insert(2, "teacher_params", table["teacher"].map(parameters))

@@ -22,7 +22,7 @@ from figures import (
     training_curves,
 )
 from repro.analysis.measured import planes_of
-from repro.grid import expand
+from repro.grid import Choice, expand
 from repro.profiles import PROFILES
 from repro.spec import Run, key
 from tests.analysis.made_up import PROFILE, demo, made_up
@@ -56,6 +56,21 @@ def test_the_matrices_drawn_are_written_beside_the_numbers_of_all_trials(tmp_pat
     assert np.linalg.norm(one) == pytest.approx(stated["frobenius"], rel=1e-4)
     assert "trial 0 drawn" in titles[0]
     assert "first" not in titles[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([94, 132, 170], "132 ± 38"),
+        ([0.109, 0.120, 0.131], "0.120 ± 0.011"),
+        ([86.4, 87.6, 88.8], "87.6 ± 1.2"),
+        ([99_000, 100_000, 101_000], "100000 ± 1000"),
+        ([0.5], "0.5"),
+        ([2, 2, 2], "2"),
+    ],
+)
+def test_a_spread_is_written_to_its_second_digit(values: list[float], words: str) -> None:
+    assert inter_class_correlation.spread(pd.Series(values)) == words
 
 
 def test_more_than_six_methods_are_not_all_drawn_and_the_figure_says_so(tmp_path, titles):
@@ -234,6 +249,8 @@ def test_training_curves_come_with_every_trial(tmp_path, titles):
 def test_accuracy_against_a_teacher_s_strength_and_its_size(tmp_path, titles):
     profile = replace(PROFILES["demo"], trials=2)
     runs = [r for r in expand("stronger-teacher", profile) if r.method in ("teacher", "kd", "cmkd")]
+    alone = Choice(pairs=("resnet14:resnet8",), methods=("nkd",))  # one teacher's: no trend
+    runs += [r for r in expand("stronger-teacher", profile, alone) if r.method == "nkd"]
     table = finished(*runs).assign(top1_last10=range(len(runs)), grid="stronger-teacher")
     *_, path = teacher_strength.write(results_of("stronger-teacher", profile, table), tmp_path)
     found = read(path)
