@@ -1,5 +1,6 @@
 """Functions run by two processes, as torchrun starts them."""
 
+import multiprocessing
 import os
 import socket
 from collections.abc import Callable
@@ -7,6 +8,9 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as mp
+
+
+PRELOADED = ["repro.launch", "torch._dynamo", "sklearn.datasets", "tests.tiny"]
 
 
 def joining(rank: int, port: int, work: Callable[..., None], given: tuple[Any, ...]) -> None:
@@ -21,4 +25,6 @@ def by_two(work: Callable[..., None], *given: Any) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mp.spawn(joining, (port, work, given), nprocs=2)
+    # What every process imports is imported once, in the server that they are forked from.
+    multiprocessing.set_forkserver_preload(PRELOADED)
+    mp.start_processes(joining, (port, work, given), nprocs=2, start_method="forkserver")
