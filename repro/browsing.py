@@ -37,8 +37,8 @@ def browse(console: Console, port: int, *, runs_dir: Path, serve: bool) -> int:
         check_free(port)  # before the work
     found = recorded.fill(runs_dir)
     for one in found:
-        words = f"{one['grid']}, profile {one['profile']}: {one['runs']} runs, {one['trained']}"
-        console.print(f"recorded {one['ended']}: {words}", highlight=False, markup=False)
+        words = f"{one['runs']} runs of {one['grid']}, profile {one['profile']}"
+        console.print(f"recorded: {words}", highlight=False, markup=False)
     output.sync(console, runs_dir)
     if serve:
         return ui(console, runs_dir, port, making=lambda: make(console, found, runs_dir))

@@ -1,8 +1,7 @@
 """``repro campaign``: the grids in the order of what they tell, for as long as there is time.
 
 Each step is a pair of a grid: its teacher is trained just before its first student. After every
-step of a grid its tables and claims are brought up to date, so that whenever it ends what was
-trained is told.
+step of a grid, and when the time is up within one, tables and claims are brought up to date.
 """
 
 import time
@@ -24,7 +23,7 @@ from repro.profiles import PROFILES, Profile
 from repro.request import Request
 from repro.taken import take_recorded
 from repro.train.ranks import under_torchrun
-from repro.variants import TUNING_TRIALS
+from repro.variants import TUNED, TUNING_TRIALS
 
 TRIALS = 5  # claim C3 needs them
 LEAST_SECONDS = 60.0  # with less left nothing is begun
@@ -105,11 +104,15 @@ def campaign(request: Request, console: Console) -> int:
         console.print(line, highlight=False, markup=False)
     have_images(request)
     for step in STEPS[name]:
+        begun = False
         for asked in requests_of(step, request):
             left = None if ends is None else ends - time.monotonic()
             if left is not None and left < LEAST_SECONDS:
+                if begun:
+                    tell(step.grid, name, request, console)
                 console.print(f"{clock(max(left, 0))} left: the same command goes on")
                 return failed
+            begun = True
             console.print(f"{step.grid}: {', '.join(asked.choice.pairs)}", highlight=False)
             failed |= run(replace(asked, max_seconds=left), console)
         tell(step.grid, name, request, console)
@@ -155,3 +158,8 @@ def tell(grid: str, profile: str, request: Request, console: Console) -> None:
             told()
         except UserError as error:  # nothing is finished yet; the next one is told all the same
             console.print(str(error), highlight=False, markup=False)
+    if grid == TUNING.grid and profile not in TUNED:
+        console.print(
+            f"nothing is chosen under profile {profile}: `repro tables tuning` shows the "
+            "candidates, TUNED in repro/variants.py takes the best, which grid tuned then trains"
+        )

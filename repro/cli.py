@@ -71,10 +71,11 @@ def campaign(data: Path | None, **given: Any) -> None:
     """Train the grids in the order of what they tell, for as long as there is time."""
     from repro import campaign
     from repro.limits import Interrupted
-    from repro.request import Request
+    from repro.request import Request, given_source
 
+    source = data or given_source("cifar")
     try:
-        sys.exit(campaign.campaign(Request(grid="cifar", source=data, **given), console()))
+        sys.exit(campaign.campaign(Request(grid="cifar", source=source, **given), console()))
     except Interrupted as error:
         click.echo(f"{error}; give the same command again to go on", err=True)
         sys.exit(error.exit_code)

@@ -229,8 +229,11 @@ def records(place: Place) -> Iterator[Finding]:
             run, status = record.run(), record.status()
             record.tags(), record.history()
             if status and status.state == "FINISHED":
-                load_half(run, record.weights, torch.device("cpu"))
-                unfinished += [] if record.test_logits.exists() else [record.key[:12]]
+                bare = record.taken and not record.weights.exists()
+                if not bare:
+                    load_half(run, record.weights, torch.device("cpu"))
+                whole = record.taken or record.test_logits.exists()
+                unfinished += [] if whole else [record.key[:12]]
             elif note := resume_point(record).note:
                 unread.append(note)
             failed += [record.key[:12]] if status and status.state == "FAILED" else []

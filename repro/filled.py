@@ -18,11 +18,3 @@ def read(runs_dir: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def mark(runs_dir: Path, grid: str, profile: str) -> str:
-    """What every table and figure of a grid must say."""
-    known = read(runs_dir).get("archives", [])
-    here = [a for a in known if (a["grid"], a["profile"]) == (grid, profile)]
-    where = f", trained {here[0]['ended']} on {here[0]['trained']}" if here else ""
-    return f"Recorded results, not of this machine{where}"

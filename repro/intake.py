@@ -158,7 +158,7 @@ def copied(parcel: Parcel, aside: Path) -> Record:
         if other.weights.exists():
             with safe_open(other.weights, "np"):  # it checks that the file is whole
                 pass
-        elif status and status.state == "FINISHED":
+        elif status and status.state == "FINISHED" and not other.taken:
             raise Damaged("it is finished and has no weights")
     except (UserError, SafetensorError) as error:
         words = str(error).partition("; remove ")[0]

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
 from repro.errors import UserError
+from repro.records import TAKEN
 
 KEY = re.compile(r"[0-9a-f]{64}")
 FILES = (  # of a record; mlflow.json is left out: its run ids mean nothing elsewhere
@@ -30,6 +31,7 @@ FILES = (  # of a record; mlflow.json is left out: its run ids mean nothing else
     "checkpoint.previous",
     "weights.safetensors",
     "test_logits.npz",
+    TAKEN,
 )
 BROKEN = (  # what reading an archive may raise
     tarfile.TarError,

@@ -19,8 +19,10 @@ from repro.analysis.evidence import Evidence
 from repro.environment import ROOT
 from repro.errors import NotRecorded
 from repro.estimate import clock
+from repro.failures import failed_records
 from repro.files import make_directory, write_atomically
 from repro.grid import GRIDS
+from repro.marks import machines
 from repro.notes import markdown
 from repro.results import GridResults
 from repro.spec import key
@@ -53,10 +55,10 @@ def write(runs_dir: Path = BROWSED, readme: Path = README, drawn: Path = DRAWN) 
 def section(runs_dir: Path = BROWSED, drawn: Path = DRAWN) -> str:
     """What stands between the marks. ``runs_dir`` is filled with the recorded runs; the pictures
     are drawn into ``drawn``, in the place of those that are there."""
-    for path in drawn.glob("*.png"):
-        path.unlink()
     found = recorded.fill(runs_dir)
     output.sync(Console(quiet=True), runs_dir)
+    for path in drawn.glob("*.png"):
+        path.unlink()
     profiles = sorted({one["profile"] for one in found}, key=output.SIZES.index)
     return "\n".join(line for name in profiles for line in _profile(name, found, runs_dir, drawn))
 
@@ -68,7 +70,7 @@ def _profile(
     known = [results for grid in grids for results in output.finished_grids(grid, name, runs_dir)]
     yield f"\n### Profile {name}\n"
     yield wrapped(f"{known[0].profile.mark or 'The protocol of the paper'}.") + "\n"
-    yield wrapped(_cost(known, found))
+    yield wrapped(_cost(known))
     yield from _verdicts(known)
     for results in known:
         yield from _tables(results)
@@ -89,22 +91,18 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _cost(known: Sequence[GridResults], found: Sequence[dict[str, Any]]) -> str:
-    """What it took, and on what."""
-    seconds = {}  # by key: grids share runs
-    for results in known:
-        for run in results.runs:
-            status = results.record(run).status()
-            assert status
-            seconds[key(run)] = dict(status.final)["final/train_seconds"]
-    name = known[0].profile.name
-    machines = dict.fromkeys(
-        word for one in found if one["profile"] == name for word in one["trained"].split("; ")
-    )
-    total = sum(seconds.values())
+def _cost(known: Sequence[GridResults]) -> str:
+    """What it took, what failed, and on what."""
+    records = {key(run): results.record(run) for results in known for run in results.runs}
+    failed = {record.key for results in known for record in failed_records(results)}
+    total = 0.0
+    for record in records.values():
+        status = record.status()
+        assert status
+        total += dict(status.final)["final/train_seconds"]
     return (
-        f"{len(seconds)} runs, {clock(total)} of training, "
-        f"{len(seconds) / (total / 3600):.0f} runs an hour, on {'; '.join(machines)}."
+        f"{len(records)} runs, {len(failed)} failed, {clock(total)} of training, "
+        f"{len(records) / (total / 3600):.0f} runs an hour, on {machines(records.values())}."
     )
 
 

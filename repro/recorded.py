@@ -12,9 +12,8 @@ import io
 import json
 import shutil
 import tarfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from repro.environment import ROOT
 from repro.errors import UserError
 from repro.failures import failed_records
 from repro.files import make_directory, write_atomically
-from repro.records import Record
+from repro.parcels import BROKEN
 from repro.results import GridResults
 from repro.spec import key
 
@@ -42,16 +41,15 @@ def pack(results: GridResults, folder: Path = FOLDER, *, students: bool = True) 
     Runs that another archive holds, as they are here, are left to it. ``students``: with logits and
     weights of one trial of the first pair.
 
-    Raises UserError for results that are recorded ones, where another archive has all of their
-    runs (grids share runs), and where all would be over ``MOST_BYTES``.
+    Raises UserError where ``check_new`` does, and where all would be over ``MOST_BYTES``.
     """
     path = check_new(results, folder)
-    about = json.dumps(about_of(results), indent=1).encode()
-    there = {k: status for other in archives(folder) if other != path for k, status in held(other)}
-    found = {filled.FILE: about} | {
+    about = {"grid": results.grid, "profile": results.profile.name}
+    there = {k for other in archives(folder) if other != path for k in keys_in(other)}
+    found = {filled.FILE: json.dumps(about, indent=1).encode()} | {
         name: content(file)
         for name, file in members(results, students=students)
-        if not _as_held(results.runs_dir, Path(name).parts[1], there)
+        if Path(name).parts[1] not in there
     }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
@@ -88,8 +86,9 @@ def _pack_weights(results: GridResults, folder: Path, *, students: bool) -> None
             info = tarfile.TarInfo(name)
             info.size = path.stat().st_size
             archive.addfile(info, io.BytesIO(path.read_bytes()))
+        some = bool(archive.getnames())
     own.unlink(missing_ok=True)
-    if keys_of(buffer.getvalue()):
+    if some:
         write_atomically(own, buffer.getvalue())
 
 
@@ -102,32 +101,86 @@ def weights_of(results: GridResults, *, students: bool = True) -> set[Path]:
 
 
 def check_new(results: GridResults, folder: Path = FOLDER) -> Path:
-    """Where the archive goes. Raises UserError where ``pack`` does, but for its size."""
+    """Where the archive goes.
+
+    Raises UserError for results that are recorded ones; where another archive has all of their runs
+    (grids share runs), or other trainings of one: students would stand beside a teacher that did
+    not teach them; and where the archive in whose place it comes has runs that are not here.
+    """
     if results.recorded:
         raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
     path = path_of(results, folder)
-    own = {record.key for record in map(results.record, results.runs)}
-    for other in archives(folder):
-        if other != path and own <= keys_in(other):
+    own = {key(run): status_of(results.runs_dir, key(run)) for run in results.runs}
+    others = {other: dict(held(other)) for other in archives(folder) if other != path}
+    for other, known in others.items():
+        if own.keys() <= known.keys():
             raise UserError(
                 f"{other.name} has every run of {results.grid}, profile {results.profile.name}, "
                 "already; `repro record GRID --profile NAME` names other ones"
             )
+        _check_same(own, known, other)
+    if path.exists():
+        _check_replaced(results, own, dict(held(path)), path)
     return path
+
+
+def _check_same(own: dict[str, bytes], known: dict[str, bytes], where: Path) -> None:
+    again = [k for k in own if k in known and known[k] != own[k]]
+    if again:
+        raise UserError(
+            f"{where.name} holds other trainings of {len(again)} of these runs ({again[0][:12]}, "
+            "...): record from a --runs-dir that `repro campaign` began, or delete that archive"
+        )
+
+
+def _check_replaced(
+    results: GridResults, own: dict[str, bytes], known: dict[str, bytes], path: Path
+) -> None:
+    lost = known.keys() - own.keys() - {record.key for record in failed_records(results)}
+    if lost:
+        raise UserError(
+            f"{path.name} holds {len(lost)} runs that {results.runs_dir} lacks: record from a "
+            "--runs-dir that `repro campaign` began, or delete that archive"
+        )
+    again = [k for k in teachers_of(results) & known.keys() if known[k] != own[k]]
+    if again and len(archives(path.parent)) > 1:
+        raise UserError(
+            f"{path.name} holds other trainings of {len(again)} teachers, of which other archives "
+            "may hold students: record from a --runs-dir that `repro campaign` began"
+        )
+
+
+def teachers_of(results: GridResults) -> set[str]:
+    return {key(run) for run in results.runs if not run.teacher}
+
+
+def status_of(runs_dir: Path, k: str) -> bytes:
+    return (runs_dir / "records" / k / "status.json").read_bytes()
 
 
 def path_of(results: GridResults, folder: Path) -> Path:
     return folder / f"{results.grid}-{results.profile.name}{ENDING}"
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """Raises UserError where it is damaged."""
+    try:
+        with tarfile.open(path) as archive:
+            yield archive
+    except BROKEN as error:
+        reason = str(error).partition(":\n")[0] or type(error).__name__
+        raise UserError(f"{path}: {reason}; `git checkout {path}` brings it back") from error
+
+
 def keys_in(path: Path) -> set[str]:
     """Of the runs of an archive."""
-    return keys_of(path.read_bytes())
+    with opened(path) as archive:
+        return keys_of(archive)
 
 
-def keys_of(archive: bytes) -> set[str]:
-    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        return {Path(name).parts[1] for name in opened.getnames() if name.startswith("records/")}
+def keys_of(archive: tarfile.TarFile) -> set[str]:
+    return {Path(name).parts[1] for name in archive.getnames() if name.startswith("records/")}
 
 
 def content(path: Path) -> bytes:
@@ -138,38 +191,13 @@ def content(path: Path) -> bytes:
     return json.dumps({name: value for name, value in told.items() if name != "host"}).encode()
 
 
-def about_of(results: GridResults) -> dict[str, Any]:
-    """Grid and profile, how many runs, on what and when they were trained."""
-    records = [results.record(run) for run in _distinct(results)]
-    machines = Counter(_machine(record) for record in records)
-    ended = [status.ended_ms for record in records if (status := record.status())]
-    last = max(time for time in ended if time)
-    return {
-        "grid": results.grid,
-        "profile": results.profile.name,
-        "runs": len(records),
-        "trained": "; ".join(words for words, _ in machines.most_common()),
-        "ended": datetime.fromtimestamp(last / 1000, UTC).strftime("%Y-%m-%d"),
-    }
-
-
-def _machine(record: Record) -> str:
-    found = record.environment()
-    commit = str(found.get("git_commit") or "unknown")[:12]
-    return f"{found.get('device')}, torch {found.get('torch')}, commit {commit}"
-
-
 def held(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Its runs' keys, and what each one's ``status.json`` says."""
-    with tarfile.open(archive) as opened:
-        for member in opened:
+    with opened(archive) as members:
+        for member in members:
             folder, _, name = member.name.removeprefix("records/").partition("/")
-            if name == "status.json" and (file := opened.extractfile(member)):
+            if name == "status.json" and (file := members.extractfile(member)):
                 yield folder, file.read()
-
-
-def _as_held(runs_dir: Path, k: str, there: Mapping[str, bytes]) -> bool:
-    return k in there and (runs_dir / "records" / k / "status.json").read_bytes() == there[k]
 
 
 def members(results: GridResults, *, students: bool = True) -> Iterator[tuple[str, Path]]:
@@ -186,8 +214,9 @@ def members(results: GridResults, *, students: bool = True) -> Iterator[tuple[st
     pair = results.pairs[0]
     teacher = results.teacher(pair)
     for run in (*((teacher,) if teacher else ()), *results.first_trials(pair).values()):
-        path = results.record(run).test_logits
-        yield f"records/{key(run)}/{path.name}", path
+        if results.has_logits(run):  # a network that was taken in has none
+            path = results.record(run).test_logits
+            yield f"records/{key(run)}/{path.name}", path
 
 
 def _distinct(results: GridResults) -> list[Any]:
@@ -211,7 +240,8 @@ def weight_archives(folder: Path = FOLDER) -> list[Path]:
 
 
 def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """Make ``runs_dir`` hold the recorded results and nothing else; what each archive is.
+    """Make ``runs_dir`` hold the recorded results and nothing else; of each archive ``grid``,
+    ``profile`` and how many ``runs`` it adds.
 
     Nothing is done where it holds them already. Raises UserError where there are none, and where
     the directory holds other things.
@@ -238,6 +268,6 @@ def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
 
 
 def _unpack(path: Path, runs_dir: Path) -> dict[str, Any]:
-    with tarfile.open(path) as archive:
+    with opened(path) as archive:
         archive.extractall(runs_dir, filter="data")
-    return filled.read(runs_dir)
+        return {**filled.read(runs_dir), "runs": len(keys_of(archive))}

@@ -2,7 +2,8 @@
 
 ``run.json`` what was asked for, ``history.jsonl`` a line an epoch, ``status.json``, ``checkpoint``
 to resume from, ``weights.safetensors`` of the finished network, ``test_logits.npz``,
-``environment.json``, and ``mlflow.json``, which maps tracking addresses to run ids.
+``environment.json``, and ``mlflow.json``, which maps tracking addresses to run ids. ``taken``: it
+came from recorded results, most of them without weights and logits.
 """
 
 import json
@@ -34,6 +35,7 @@ MALFORMED = (  # what JSON that holds something else than expected may raise
     OverflowError,
     RecursionError,
 )
+TAKEN = "taken"  # holds the name of the archive that a record came from
 REASON_CHARACTERS = 200  # of an error: it may hold the whole content
 LEFT_OVER = ("weights.safetensors", "test_logits.npz")
 
@@ -85,6 +87,10 @@ class Record:
     @property
     def test_logits(self) -> Path:
         return self.directory / "test_logits.npz"
+
+    @property
+    def taken(self) -> bool:
+        return (self.directory / TAKEN).exists()
 
     def exists(self) -> bool:
         return (self.directory / "run.json").exists()

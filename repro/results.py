@@ -26,7 +26,7 @@ from repro.files import digest_of
 from repro.grid import GRIDS, Choice, expand, is_method, known_pairs, names, pairs_of, shown
 from repro.history import read_on
 from repro.losses import METHODS
-from repro.marks import HELD_OUT, together
+from repro.marks import HELD_OUT, elsewhere, together
 from repro.profiles import Profile
 from repro.records import Record, Records
 from repro.spec import Precision, Run, key, uses_teacher
@@ -57,14 +57,15 @@ class GridResults:
         return (
             *((self.profile.mark,) if self.profile.mark else ()),
             *((HELD_OUT,) if self.held_out else ()),
-            *((filled.mark(self.runs_dir, self.grid, self.profile.name),) if self.recorded else ()),
-            *self._together,
+            *self._trained,
             *(f"Teacher {run.network}: imported ({self.record(run).origin()})" for run in imported),
         )
 
     @cached_property
-    def _together(self) -> tuple[str, ...]:
-        return together(self.record(run) for run in self.runs)
+    def _trained(self) -> tuple[str, ...]:
+        """Where, if elsewhere, and by how many processes."""
+        records = [Records(self.runs_dir).of(k) for k in dict.fromkeys(map(key, self.runs))]
+        return (*elsewhere(records, whole=self.recorded), *together(records))
 
     @property
     def held_out(self) -> bool:

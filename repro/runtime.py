@@ -169,4 +169,9 @@ class Runtime:
         record = self.records.of(key(run))
         if self.records.state(record.key) != "FINISHED":
             raise UserError(f"{run.network} (run {record.key[:12]}) is not finished")
+        if record.taken and not record.weights.exists():
+            raise UserError(
+                f"{run.network} (run {record.key[:12]}) came from recorded results without its "
+                "weights; train what needs it in another --runs-dir"
+            )
         return record.weights

@@ -3,7 +3,7 @@
 import tarfile
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from repro.errors import LeaseLost
 from repro.files import make_directory
 from repro.intake import put
 from repro.leases import Leases
-from repro.recorded import FOLDER, archives, held, keys_in, weight_archives
-from repro.records import Record, Records
+from repro.recorded import FOLDER, archives, held, keys_in, opened, weight_archives
+from repro.records import TAKEN, Record, Records
 from repro.spec import Run, key, uses_teacher
 
 
@@ -40,7 +40,11 @@ def take_recorded(runs: Iterable[Run], runs_dir: Path, folder: Path = FOLDER) ->
             if not to_train or teacher in weights or teacher not in missing:
                 wanted |= new & {teacher, *students}
     if wanted:
-        _take(wanted, runs_dir, [*{where[k]: None for k in wanted}, *weight_archives(folder)])
+        _take(
+            {k: where[k] for k in wanted},
+            {k: p for k, p in weights.items() if k in wanted},
+            runs_dir,
+        )
     count = Counter(where[k].name for k in sorted(wanted))
     return [f"{number} runs are there already: {name}" for name, number in count.items()]
 
@@ -55,20 +59,30 @@ def _same(teacher: str, records: Records, archive: Path) -> bool:
     return (own.directory / "status.json").read_bytes() == dict(held(archive))[teacher]
 
 
-def _take(keys: set[str], runs_dir: Path, sources: Iterable[Path]) -> None:
-    """Under their leases, and what was measured of them. Most have no weights."""
+def _take(where: Mapping[str, Path], weights: Mapping[str, Path], runs_dir: Path) -> None:
+    """Under their leases, after what was measured of them: without a record it is in nobody's way.
+
+    ``where``, ``weights``: by key the archives; of most there are no weights.
+    """
     leases = Leases()
     make_directory(runs_dir)
     with tempfile.TemporaryDirectory(dir=runs_dir, prefix=".taking-") as name:
         folder = Path(name)
-        for path in sources:
-            with tarfile.open(path) as opened:
-                inside = [m for m in opened.getmembers() if set(Path(m.name).parts) & keys]
-                opened.extractall(folder, inside, filter="data")
-        for k in keys:
-            with suppress(LeaseLost), leases.holding(Records(runs_dir).own(k), "sync") as held:
-                if held and not held.exists():
-                    put(Record(folder / "records" / k), held)
+        for source in (where, weights):
+            for path in dict.fromkeys(source.values()):
+                with opened(path) as archive:
+                    inside = [m for m in archive.getmembers() if source.get(_key(m)) == path]
+                    archive.extractall(folder, inside, filter="data")
         for file in folder.glob("measured/*/*"):
             own = make_directory(runs_dir / "measured" / file.parent.name) / file.name
             file.replace(own)
+        for k, path in where.items():
+            (folder / "records" / k / TAKEN).write_text(path.name)
+            with suppress(LeaseLost), leases.holding(Records(runs_dir).own(k), "sync") as held:
+                if held and not held.exists():
+                    put(Record(folder / "records" / k), held)
+
+
+def _key(member: tarfile.TarInfo) -> str:
+    """Of the run that a member is of; empty for the archive's own."""
+    return Path(member.name).parts[1] if "/" in member.name else ""

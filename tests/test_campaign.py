@@ -98,6 +98,34 @@ def test_with_too_little_time_nothing_is_begun(
     assert "left: the same command goes on" in stream.getvalue()
 
 
+def test_when_the_time_is_up_within_a_step_what_it_trained_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    now = iter([0.0, 0.0, 30.0, 950.0])  # one pair takes 30 s, the next all that is left
+    monkeypatch.setattr(campaign.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(campaign, "STEPS", {"demo": (Step("stronger-teacher"), Step("demo"))})
+    monkeypatch.setattr(campaign, "run", lambda request, _: done.append(request.choice.pairs) or 0)
+    monkeypatch.setattr(campaign, "tell", lambda grid, *_: done.append(grid))
+    request = Request(grid="cifar", profile="demo", runs_dir=tmp_path, max_seconds=1000.0)
+    campaign.campaign(request, Console(file=io.StringIO()))
+    assert done == [("resnet14:resnet8",), ("resnet20:resnet8",), "stronger-teacher"]
+
+
+def test_where_nothing_is_tuned_it_says_how_to_choose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign.output, "tables", lambda *_, **__: None)
+    monkeypatch.setattr(campaign.judging, "claims", lambda *_, **__: None)
+    request, said = Request(grid="cifar", runs_dir=tmp_path), {}
+    for profile in ("paper", "quick"):
+        stream = io.StringIO()
+        campaign.tell("tuning", profile, request, Console(file=stream, width=400))
+        said[profile] = stream.getvalue()
+    assert said["paper"].startswith("nothing is chosen under profile paper: `repro tables tuning`")
+    assert said["quick"] == ""
+
+
 def test_methods_and_trials_that_are_asked_for_stay() -> None:
     choice = Choice(trials=2, methods=("kd",))
     request = Request(grid="cifar", profile="quick", choice=choice)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from figures import decision_regions, inter_class_correlation
-from repro import filled, recorded
+from repro import filled, readme, recorded
 from repro.analysis import measured
 from repro.analysis.evidence import Evidence
 from repro.analysis.measuring import measured_runs
@@ -215,6 +215,76 @@ def test_runs_that_another_grid_has_recorded_are_not_recorded_as_this_ones(resul
     with pytest.raises(UserError, match=r"demo-demo\.tar\.xz has every run of cifar-same"):
         recorded.pack(same, folder)
     assert sorted(path.name for path in folder.iterdir()) == FILES
+
+
+def retrained(results: MadeUp, *runs: Run) -> None:
+    for run in runs:
+        record = results.record(run)
+        record.write_status(Status("FINISHED", started_ms=2, ended_ms=ENDED_MS + 1))
+
+
+def test_no_student_is_recorded_beside_a_teacher_that_did_not_teach_it(results, tmp_path):
+    """The teacher was trained again, here or in the place of the archive's."""
+    folder = tmp_path / "recorded"
+    teacher, *students = results.runs
+    recorded.pack(replace(results, runs=(teacher, *students[:2])), folder)
+    other = replace(results, grid="cifar-same", runs=(teacher, *students[2:]))
+    recorded.pack(other, folder)
+    retrained(results, teacher)
+    with pytest.raises(UserError, match=r"demo-demo\.tar\.xz holds other trainings of 1 of these"):
+        recorded.pack(other, folder)
+    with pytest.raises(UserError, match=r"holds other trainings of 1 teachers, of which other"):
+        recorded.pack(replace(results, runs=(teacher, *students[:2])), folder)
+    (folder / "cifar-same-demo.tar.xz").unlink()
+    recorded.pack(results, folder)  # there is nobody else's student
+
+
+def test_an_archive_is_not_replaced_by_fewer_runs(results, tmp_path):
+    folder = tmp_path / "recorded"
+    before = recorded.pack(results, folder).read_bytes()
+    fewer = replace(results, runs=results.runs[:-2])
+    with pytest.raises(UserError, match=r"demo-demo\.tar\.xz holds 2 runs that .* lacks: record"):
+        recorded.pack(fewer, folder)
+    assert (folder / "demo-demo.tar.xz").read_bytes() == before
+    retrained(results, *results.runs)
+    assert recorded.pack(results, folder).read_bytes() != before
+
+
+def test_a_network_that_was_taken_in_is_recorded_without_logits(results, tmp_path):
+    first = results.runs[0]
+    results.bare.add(key(first))
+    results.record(first).test_logits.unlink()
+    recorded.pack(results, tmp_path / "recorded")
+    shown = browsed(results, tmp_path)
+    assert not shown.record(first).test_logits.exists()
+    assert shown.record(first).weights.exists()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"version https://git"])
+def test_a_damaged_archive_is_named_with_its_cure(results, tmp_path, damage):
+    path = recorded.pack(results, tmp_path / "recorded")
+    path.write_bytes(damage(path.read_bytes()))
+    told = r"demo-demo\.tar\.xz: .*; `git checkout .*demo-demo\.tar\.xz` brings it back"
+    for look in (lambda: browsed(results, tmp_path), lambda: recorded.pack(results, path.parent)):
+        with pytest.raises(UserError, match=told):
+            look()
+
+
+def test_how_many_runs_an_archive_adds_is_counted(results, tmp_path):
+    folder = tmp_path / "recorded"
+    recorded.pack(replace(results, runs=results.runs[:2]), folder)
+    recorded.pack(replace(results, grid="cifar-same"), folder)
+    found = {one["grid"]: one["runs"] for one in recorded.fill(tmp_path / "browse", folder)}
+    assert found == {"demo": 2, "cifar-same": len(results.runs) - 2}
+
+
+def test_pictures_stay_where_nothing_can_be_shown(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "notes.txt").touch()
+    (tmp_path / "quick-one.png").touch()
+    with pytest.raises(UserError, match="other things"):
+        readme.section(tmp_path / "runs", tmp_path)
+    assert (tmp_path / "quick-one.png").exists()
 
 
 def test_weights_are_recorded_as_far_as_there_is_room(results, tmp_path, monkeypatch):

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from repro import recorded
+from repro.errors import UserError
 from repro.grid import Choice, expand
+from repro.intake import take_in
+from repro.leases import Leases
 from repro.profiles import PROFILES
-from repro.records import Records
+from repro.records import TAKEN, Records
 from repro.spec import Run, key
 from repro.taken import take_recorded
+from tests import tiny
 from tests.analysis.made_up import demo, made_up
 from tests.test_recorded import write
 
@@ -53,6 +57,25 @@ def test_all_that_is_recorded_is_taken_once(folder: Path, wanted: Wanted, tmp_pa
     assert not [path for path in here.iterdir() if path.name.startswith(".taking")]
 
 
+def test_a_record_says_where_it_came_from_and_is_whole_all_the_same(
+    folder: Path, wanted: Wanted, tmp_path: Path
+) -> None:
+    """Most have neither weights nor logits: ``repro sync`` takes them on, and they are trained
+    beside no student that would need them."""
+    runs, here, there = wanted("ce", "kd"), tmp_path / "here", tmp_path / "there"
+    take_recorded(runs, here, folder)
+    records = Records(here)
+    assert {(records.of(key(run)).directory / TAKEN).read_text() for run in runs} == {
+        "demo-demo.tar.xz"
+    }
+    for run in runs:  # made up as they are, they are none that can be read
+        records.of(key(run)).weights.unlink(missing_ok=True)
+    assert take_in(here, there, Leases()).counts == {"new": len(runs)}
+    assert all(Records(there).of(key(run)).taken for run in runs)
+    with pytest.raises(UserError, match="came from recorded results without its weights; train"):
+        tiny.runtime(here).finished_weights(runs[0])
+
+
 def test_what_was_measured_comes_along(folder: Path, wanted: Wanted, tmp_path: Path) -> None:
     """Here nothing was; a file in the archive stands for it."""
     here = tmp_path / "here"
@@ -64,7 +87,7 @@ def test_what_was_measured_comes_along(folder: Path, wanted: Wanted, tmp_path: P
     recorded.pack(results, folder)
     take_recorded(wanted("ce", "kd"), here, folder)
     names = {path.relative_to(here).as_posix() for path in (here / "measured").rglob("*.json")}
-    assert names <= {f"measured/{key(run)}/planes-0.json"}
+    assert names == {f"measured/{key(run)}/planes-0.json"}
 
 
 def test_a_teacher_with_weights_comes_for_students_that_are_left(

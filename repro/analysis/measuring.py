@@ -13,7 +13,7 @@ import pandas as pd
 from repro.analysis.answers import Normalisation, logits_of
 from repro.analysis.kept import Kept, Parameters, Progress, as_recorded, tables
 from repro.data.dataset import AnyImages, fingerprint
-from repro.errors import NotRecorded
+from repro.errors import NotRecorded, UserError
 from repro.results import GridResults
 from repro.spec import Run, key
 
@@ -87,6 +87,8 @@ def long_frame(
     subjects = {subject.keys: subject for _, subject in rows}
     ordered = sorted(subjects.values(), key=lambda s: s.keys[0])  # a run's teachers side by side
     here = [s for s in ordered if not results.recorded and _has_networks(results, s)]
+    if here and not _has_images(what):  # then what was taken in can be told all the same
+        here = [s for s in here if _table(results, what, s) is None]
     bare = [s for s in ordered if s not in here]
     found = [*_measured(results, what, here, progress), *_recorded(results, what, bare)]
     by_keys = {s.keys: table for s, table in zip([*here, *bare], found, strict=True)}
@@ -99,6 +101,14 @@ def long_frame(
     repeated = labels.loc[labels.index.repeat([len(part) for part in parts])]
     shown = pd.concat(parts, ignore_index=True)
     return pd.concat([repeated.reset_index(drop=True), shown], axis="columns")
+
+
+def _has_images(what: Measurement) -> bool:
+    try:
+        what.images()
+    except UserError:
+        return False
+    return True
 
 
 def _has_networks(results: GridResults, subject: Subject) -> bool:
@@ -142,11 +152,9 @@ def _kept(results: GridResults, name: str, shared: Parameters, subject: Subject)
 def _recorded(
     results: GridResults, what: Measurement, subjects: Sequence[Subject]
 ) -> list[pd.DataFrame]:
-    folder, found = results.runs_dir / "measured", []
+    found = []
     for subject in subjects:
-        own, teacher = subject.keys
-        version = what.parameters["version"]
-        table = as_recorded(folder, own, what.name, teacher=teacher, version=version)
+        table = _table(results, what, subject)
         if table is None:
             run = f"{subject.run.pair} {subject.run.method} trial {subject.run.trial}"
             told = f"{what.name} of {run} is not recorded and its network not here"
@@ -155,3 +163,10 @@ def _recorded(
             raise NotRecorded(told + cure)
         found.append(table)
     return found
+
+
+def _table(results: GridResults, what: Measurement, subject: Subject) -> pd.DataFrame | None:
+    """As it was recorded, whatever its parameters besides the version."""
+    own, teacher = subject.keys
+    folder, version = results.runs_dir / "measured", what.parameters["version"]
+    return as_recorded(folder, own, what.name, teacher=teacher, version=version)

@@ -16,6 +16,8 @@ from repro.analysis.boundary import NUMBERS
 from repro.analysis.correlation import differences, summary_numbers
 from repro.analysis.measuring import evaluated_logits
 from repro.analysis.ranks import by_difficulty, rank_agreement
+from repro.data.dataset import Dataset
+from repro.errors import UserError
 from repro.spec import key
 from tests.analysis.made_up import PROFILE, MadeUp, demo, made_up
 
@@ -184,6 +186,22 @@ def test_a_network_that_came_without_logits_is_evaluated_again(tmp_path):
     with torch.inference_mode():
         expected = results.network(run).eval()(shown).logits.numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_images_what_was_recorded_is_read_and_they_are_asked_for(tmp_path):
+    """A campaign that took recorded runs in, some with their networks, tells of them."""
+    results = made_up(tmp_path, *demo(("kd", "cmkd")))
+    before = measured.attack_of(results)
+    gone = Without("demo", PROFILE, results.runs, pd.DataFrame(), tmp_path, tmp_path)
+    pd.testing.assert_frame_equal(measured.attack_of(gone), before)
+    with pytest.raises(UserError, match="no images"):
+        measured.corruption_of(gone)
+
+
+class Without(MadeUp):
+    @property
+    def dataset(self) -> Dataset:
+        raise UserError("no images")
 
 
 def test_without_its_teacher_a_student_has_no_rows_beside_it(tmp_path):

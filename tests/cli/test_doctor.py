@@ -12,7 +12,7 @@ import pytest
 from repro import doctor, leases
 from repro.doctor import Finding, Place, findings
 from repro.leases import Leases
-from repro.records import Record, Records, Status
+from repro.records import TAKEN, Record, Records, Status
 from repro.spec import key
 from repro.tracking import sync_records
 from tests import tiny
@@ -73,6 +73,18 @@ def test_a_damaged_checkpoint_is_found(place: Place) -> None:
 def test_a_finished_run_without_its_test_logits_is_found(place: Place) -> None:
     tiny.record(RUN, place.runs_dir).test_logits.unlink()
     assert "without test logits" in one(doctor.records, place).what
+
+
+def test_what_came_from_recorded_results_may_lack_weights_and_logits(place: Place) -> None:
+    record = tiny.record(RUN, place.runs_dir)
+    (record.directory / TAKEN).write_text("an archive")
+    record.test_logits.unlink()
+    assert not problems(doctor.records, place)
+    weights = record.weights.read_bytes()
+    record.weights.unlink()
+    assert not problems(doctor.records, place)
+    record.weights.write_bytes(weights[:-20])
+    assert "1 damaged records" in one(doctor.records, place).what
 
 
 def test_a_run_that_was_killed_is_found(place: Place) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.multiprocessing as mp
 
-
 PRELOADED = ["repro.launch", "torch._dynamo", "sklearn.datasets", "tests.tiny"]
 
 
