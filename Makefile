@@ -6,6 +6,11 @@ PYTHON ?= python3
 VENV := .venv
 REPRO := $(VENV)/bin/repro
 PROFILE ?= auto
+ifneq (,$(and $(filter browse,$(MAKECMDGOALS)),$(filter-out browse,$(MAKECMDGOALS))))
+# `make browse tables figures report`: of what is recorded, without the UI
+RUNS ?= runs/browse
+browse_words := --no-ui
+endif
 RUNS ?= runs
 PORT ?= 5000
 CHROMIUM ?= chromium
@@ -77,7 +82,7 @@ ui: setup  ## The MLflow UI on this machine; prints and opens addresses that sho
 	$(REPRO) ui --runs-dir "$(RUNS)" --port $(PORT) $(MORE)
 
 browse: setup  ## The recorded results, nothing trained: tables, reports, the MLflow UI. Under a minute.
-	$(REPRO) browse --port $(PORT)
+	$(REPRO) browse --port $(PORT) $(browse_words)
 
 status: setup  ## What is done, running, failed and left, of every run or of GRID.
 	$(REPRO) status $(GRID) --profile $(PROFILE) --runs-dir "$(RUNS)"

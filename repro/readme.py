@@ -31,7 +31,11 @@ README, BROWSED = ROOT / "README.md", ROOT / "runs" / "browse"
 BEGIN = "<!-- from here on written by `repro record` from runs/recorded/ -->"
 END = "<!-- up to here -->"
 WIDTH = 100  # of a line that is no table's
-TABLES = {"ablation": "ablation", "plug-in": "plug_in"}  # scripts of paper_tables/, by grid
+TABLES = {
+    "ablation": "ablation",
+    "plug-in": "plug_in",
+    "tuned": "tuned",
+}  # scripts of paper_tables/, by grid
 FOLDED = ("ablation", "tuning")  # long tables, to be opened by a click
 # Scripts of figures/, by grid.
 PICTURES = {
@@ -40,7 +44,7 @@ PICTURES = {
     "ablation": ("ablation",),
 }
 DRAWN = ROOT / "figures" / "recorded"
-COLUMNS = ("claim", "verdict", "scope", "estimate", "n", "D")
+COLUMNS = ("claim", "verdict", "scope", "estimate", "n", "D", "finds")
 
 
 def write(runs_dir: Path = BROWSED, readme: Path = README, drawn: Path = DRAWN) -> Path:
@@ -81,7 +85,11 @@ def _verdicts(known: Sequence[GridResults]) -> Iterator[str]:
     evidence = Evidence(tuple(output.distinct(known)))
     claims = judge(evidence)
     table = short(claims)
-    yield "\n**Claims** (estimate with its 95 % interval; D: smallest effect of interest)\n"
+    yield "\n" + wrapped(
+        "**Claims** (estimate with its 95 % interval; D: smallest effect of interest; finds: the "
+        "smallest effect that these runs find in four of five repetitions)"
+    )
+    yield ""
     yield markdown([*COLUMNS], [[str(row[c]) for c in COLUMNS] for _, row in table.iterrows()])
     lines = flags(claims, evidence.failed)
     yield "\n" + "\n".join(wrapped(f"- {line}", "  ") for line in lines)

@@ -143,7 +143,8 @@ def _check_replaced(
             "--runs-dir that `repro campaign` began, or delete that archive"
         )
     again = [k for k in teachers_of(results) & known.keys() if known[k] != own[k]]
-    if again and len(archives(path.parent)) > 1:
+    beside = list(path.parent.glob(f"*-{results.profile.name}{ENDING}"))
+    if again and len(beside) > 1:
         raise UserError(
             f"{path.name} holds other trainings of {len(again)} teachers, of which other archives "
             "may hold students: record from a --runs-dir that `repro campaign` began"

@@ -25,6 +25,7 @@ from repro.errors import UserError, choose
 
 METRICS = ("top1_last", "top1_best", "top1_last10")
 PRIMARY = "top1_last10"  # of comparisons inside the suite
+TAUGHT = "top1_last"  # a teacher's: of the stored weights, which taught
 PRIMARY_WORDS = "mean of the last 10 epochs (under 50 epochs: of the last fifth)"
 METRIC_OF_EPOCH = {"last": "top1_last", "best": "top1_best", "unknown": "top1_last"}
 NOT_PUBLISHED: dict[str, Any] = {
@@ -199,8 +200,8 @@ def _row(
 def by_teacher(results: pd.DataFrame, student: str, metric: str = "top1_last") -> pd.DataFrame:
     """One student under several teachers: teacher, method, teacher_top1, mean, std, n, ci95, ...
 
-    ``teacher_top1`` is that of the teacher's trial 0, the one that the students learned from; NaN
-    if that run is not among ``results``.
+    ``teacher_top1`` is ``TAUGHT`` of the teacher's trial 0, the one that the students learned from;
+    NaN if that run is not among ``results``.
     """
     distilled = results[
         (results["student"] == student) & ~results["method"].isin(["teacher", "ce"])
@@ -208,11 +209,11 @@ def by_teacher(results: pd.DataFrame, student: str, metric: str = "top1_last") -
     table = summarise(distilled, metric)
     teachers = [pair.partition(":")[0] for pair in table["pair"]]
     table.insert(0, "teacher", teachers)
-    table.insert(1, "teacher_top1", [_teacher_top1(results, name, metric) for name in teachers])
+    table.insert(1, "teacher_top1", [_teacher_top1(results, name) for name in teachers])
     return table
 
 
-def _teacher_top1(results: pd.DataFrame, network: str, metric: str) -> float:
+def _teacher_top1(results: pd.DataFrame, network: str) -> float:
     runs = cell_runs(results, network, "teacher")
     first = runs[runs["trial"] == 0]
-    return float(first[metric].iloc[0]) if len(first) else math.nan
+    return float(first[TAUGHT].iloc[0]) if len(first) else math.nan

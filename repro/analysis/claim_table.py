@@ -16,7 +16,8 @@ from repro.analysis.verdict import Verdict
 
 LEGEND = (
     "Estimate [95 % interval], the rule that it is by, what it is of. D: the smallest effect of "
-    "interest, fixed before the runs. Refuted: the interval lies below D. Supported: above 0 (and "
+    "interest, fixed before the runs; finds: the smallest that these runs find in four of five "
+    "repetitions. Refuted: the interval lies below D. Supported: above 0 (and "
     "not below D); in a family of comparisons by Holm, while the interval is of the one. Teachers "
     "and test images are fixed: no interval covers them.",
     f"Top-1 is the {PRIMARY_WORDS}; the CSV has every comparison, both scopes, p-values, and the "
@@ -60,6 +61,7 @@ def short(claims: Iterable[Judged]) -> pd.DataFrame:
                 "rule": found.estimate.formula,
                 "n": counts_words(found.estimate),
                 "D": f"{judged.effect.value:g} {judged.effect.unit}",
+                "finds": detectable_words(found) if found.estimate.is_run else MISSING,
                 "missing": judged.missing or MISSING,
             }
         )
@@ -138,6 +140,8 @@ def flags(claims: Iterable[Judged], failed: Sequence[str] = ()) -> list[str]:
             of = f" ({found.of})" if found.of else ""
             least = detectable_words(found)
             lines.append(f"{judged.claim.name}{of}: these runs find an effect of {least} or more")
+        if judged.claim.name == "C1":  # the slopes of which it is the difference, and the ends
+            lines += [f"C1, {part.name}: {note}" for part in judged.parts for note in part.notes]
     return [*lines, *failed]
 
 

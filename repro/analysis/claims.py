@@ -94,7 +94,7 @@ def diminishing_returns(evidence: Evidence, metric: str) -> Judged:
     Two students have different teachers, so their levels must not mix: one that was fixed before
     the runs decides, the others stand beside it (DEVIATION: the rule has their mean per teacher).
     """
-    top1, columns = evidence.teacher_top1(metric), dict[str, Pairs]()
+    top1, columns = evidence.teacher_top1, dict[str, Pairs]()
     for pair, trials in evidence.top1(TEACHERS, metric, ("cmkd", "kd")).items():
         student = pair.partition(":")[2]
         columns[student] = {**columns.get(student, {}), pair: trials}

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from repro.analysis.accuracy import METRICS
+from repro.analysis.accuracy import METRICS, TAUGHT
 from repro.analysis.estimates import Pairs
 from repro.errors import NotRecorded, UserError
 from repro.failures import Failure, failures
@@ -108,10 +108,11 @@ class Evidence:
     def without_diverged(self) -> "Evidence":
         return replace(self, leaves_out_diverged=True)
 
-    def teacher_top1(self, metric: str) -> dict[str, float]:
-        """Of trial 0, which the students learned from, by network."""
+    @property
+    def teacher_top1(self) -> dict[str, float]:
+        """Of trial 0, which the students learned from, by network: of the weights that taught."""
         rows = self.table[(self.table["method"] == "teacher") & (self.table["trial"] == 0)]
-        return {row["student"]: row[metric] for row in rows.to_dict("records")}
+        return {row["student"]: row[TAUGHT] for row in rows.to_dict("records")}
 
     def measured(
         self, measure: Measure, pairs: Collection[str], methods: Collection[str]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from repro.analysis.accuracy import by_teacher, cell_runs, comparison_table, summarise
+from repro.analysis.accuracy import METRICS, by_teacher, cell_runs, comparison_table, summarise
 from repro.errors import UserError
 from tests.analysis.conftest import make_runs
 
@@ -113,6 +113,9 @@ def test_by_teacher_takes_the_teachers_trial_0():
             make_runs("resnet56:resnet32", "kd", [73.0]),
         ]
     )
+    for metric in METRICS:  # a teacher's is that of the weights that taught, in any case
+        table = by_teacher(results.assign(top1_best=90.0, top1_last10=80.0), "resnet20", metric)
+        assert table["teacher_top1"].tolist()[0] == 72.4
     table = by_teacher(results, "resnet20")
     assert list(table["teacher"]) == ["resnet56", "resnet110"]
     assert table["teacher_top1"].tolist()[0] == 72.4

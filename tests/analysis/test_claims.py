@@ -98,6 +98,14 @@ def test_c1_is_the_slope_of_the_gain_over_the_teachers_top1(slope: float, label:
     assert found.these.label == found.general.label == label
     assert found.these.estimate.estimate == pytest.approx(slope, abs=0.02)
     assert [part.name for part in found.alone] == ["few"]
+    told = [line for line in flags([found]) if line.startswith("C1, s: ")]
+    assert [
+        line.removeprefix("C1, s: ").rpartition(" [")[0].rpartition(" ")[0] for line in told
+    ] == [
+        "slope of cmkd",
+        "slope of kd",
+        "gain at the best less at the weakest teacher",
+    ]
 
 
 @pytest.mark.parametrize(

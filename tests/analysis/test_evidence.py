@@ -46,6 +46,13 @@ def with_failures(folder: Path, *failed: tuple[str, int, str]) -> Evidence:
     return Evidence((replace(results, table=rows.assign(top1_last10=top1, top1_best=top1)),))
 
 
+def test_a_teacher_is_as_strong_as_the_weights_that_taught(tmp_path: Path) -> None:
+    runs = demo(("kd", "cmkd"))
+    rows = finished(*runs, grid="demo").assign(top1_last=50.0, top1_last10=40.0, top1_best=60.0)
+    evidence = Evidence((replace(made_up(tmp_path, *runs), table=rows),))
+    assert evidence.teacher_top1 == {"resnet14": 50.0}
+
+
 DIVERGED = "train/kd is not finite at epoch 3"
 
 
