@@ -19,13 +19,14 @@ from mutant_list_evidence import EVIDENCE
 from mutant_list_imported import IMPORTED
 from mutant_list_kept import KEEPING
 from mutant_list_methods import METHODS
+from mutant_list_recorded import RECORDED
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("repro", "tests", "paper_tables", "figures", "pyproject.toml")
 AT_ONCE = 2
 TIMEOUT_SECONDS = 120
 
-MUTANTS = (*LEARNING, *METHODS, *KEEPING, *IMPORTED, *EVIDENCE)
+MUTANTS = (*LEARNING, *METHODS, *KEEPING, *IMPORTED, *EVIDENCE, *RECORDED)
 
 
 def environment(copy: Path) -> dict[str, str]:

@@ -278,11 +278,13 @@ def test_how_many_runs_an_archive_adds_is_counted(results, tmp_path):
     assert found == {"demo": 2, "cifar-same": len(results.runs) - 2}
 
 
-def test_pictures_stay_where_nothing_can_be_shown(tmp_path):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "notes.txt").touch()
+def test_pictures_stay_where_nothing_can_be_shown(tmp_path, monkeypatch):
+    def damaged(*_):
+        raise UserError("an archive is damaged")
+
+    monkeypatch.setattr(recorded, "fill", damaged)
     (tmp_path / "quick-one.png").touch()
-    with pytest.raises(UserError, match="other things"):
+    with pytest.raises(UserError, match="damaged"):
         readme.section(tmp_path / "runs", tmp_path)
     assert (tmp_path / "quick-one.png").exists()
 
