@@ -14,17 +14,26 @@ from repro.tracking import tracking_uri
 
 
 def record(
-    console: Console, grid: str | None, *, profile: str, runs_dir: Path, accuracy_only: bool = False
+    console: Console,
+    grid: str | None,
+    *,
+    profile: str,
+    runs_dir: Path,
+    accuracy_only: bool = False,
+    replace: bool = False,
 ) -> None:
     """Measure all that tables and figures show of a grid, unless ``accuracy_only``, and write its
-    archive; then write the README's results, also where no grid is named."""
+    archive; then write the README's results, also where no grid is named.
+
+    ``replace``: also in the place of other trainings of its runs.
+    """
     if grid:
         (results,) = output.finished_grids(grid, profile, runs_dir)
-        before = recorded.check_new(results).exists()
+        before = recorded.check_new(results, replace=replace).exists()
         if not accuracy_only:
             output.tables(console, grid, profile=results.profile.name, runs_dir=runs_dir)
             output.figures(console, grid, profile=results.profile.name, runs_dir=runs_dir)
-        path = recorded.pack(results, students=not accuracy_only)
+        path = recorded.pack(results, students=not accuracy_only, replace=replace)
         words = f"{path.stat().st_size / 1e6:.2f} MB{', in the place of another' if before else ''}"
         console.print(f"{path.relative_to(ROOT)}: {words}", highlight=False, markup=False)
     console.print(f"{readme.write().relative_to(ROOT)}: its results", highlight=False)

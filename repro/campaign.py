@@ -150,12 +150,14 @@ def tell(grid: str, profile: str, request: Request, console: Console) -> None:
     """Tables of the grid, and the claims that all grids so far decide."""
     quiet = Console(quiet=True)  # its files are many
     given: dict[str, Any] = {"profile": profile, "runs_dir": request.runs_dir}
-    for told in (
-        partial(output.tables, quiet, grid, **given),
-        partial(judging.claims, console, None, short=True, **given),
+    where = f"tables: paper_tables/out/{grid}/"
+    for told, words in (
+        (partial(output.tables, quiet, grid, **given), where),
+        (partial(judging.claims, console, None, short=True, **given), ""),
     ):
         try:
             told()
+            console.print(words, end="\n" if words else "", highlight=False)
         except UserError as error:  # nothing is finished yet; the next one is told all the same
             console.print(str(error), highlight=False, markup=False)
     if grid == TUNING.grid and profile not in TUNED:

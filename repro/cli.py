@@ -250,6 +250,7 @@ def sync(runs_dir: Path, sources: tuple[Path, ...]) -> None:
 @main.command()
 @click.argument("grid", required=False)
 @click.option("--accuracy-only", is_flag=True, help="Measure no network: for large grids.")
+@click.option("--replace", is_flag=True, help="Also other trainings of recorded runs.")
 @options.PROFILE
 @options.RUNS_DIR
 def record(grid: str | None, **given: Any) -> None:

@@ -16,6 +16,7 @@ import torch
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from repro import filled
 from repro.data.cifar100 import FILE, verify
 from repro.environment import device_name
 from repro.errors import UserError
@@ -220,6 +221,7 @@ def stale(place: Place) -> Iterator[Finding]:
 
 def records(place: Place) -> Iterator[Finding]:
     leases, looked_at, unread, unfinished, failed = Leases(), 0, [], [], []
+    browsed = filled.is_filled(place.runs_dir)
     for record in Records(place.runs_dir):
         stage = stage_of(record.directory)
         if stage and not leases.dead(stage) and not quiet(record):  # it is being written
@@ -229,10 +231,10 @@ def records(place: Place) -> Iterator[Finding]:
             run, status = record.run(), record.status()
             record.tags(), record.history()
             if status and status.state == "FINISHED":
-                bare = record.taken and not record.weights.exists()
-                if not bare:
+                elsewhere = browsed or record.taken
+                if record.weights.exists() or not elsewhere:
                     load_half(run, record.weights, torch.device("cpu"))
-                whole = record.taken or record.test_logits.exists()
+                whole = elsewhere or record.test_logits.exists()
                 unfinished += [] if whole else [record.key[:12]]
             elif note := resume_point(record).note:
                 unread.append(note)

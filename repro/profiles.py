@@ -90,6 +90,7 @@ class Profile:
         if self.name == "paper":
             return f"Trained on {what}" if s.images else ""
         images = f"{s.train_per_class} images a class" if s.train_per_class else "all images"
+        images += f" and {s.test_per_class} of the test split" if s.test_per_class else ""
         tail = tail_epochs(s.epochs)
         instead = f"the last {tail}" if tail > 1 else "the last"
         return (

@@ -87,7 +87,8 @@ def _verdicts(known: Sequence[GridResults]) -> Iterator[str]:
     table = short(claims)
     yield "\n" + wrapped(
         "**Claims** (estimate with its 95 % interval; D: smallest effect of interest; finds: the "
-        "smallest effect that these runs find in four of five repetitions)"
+        "smallest effect that these runs find in four of five repetitions); "
+        f"`repro claims --profile {evidence.profile.name} --runs-dir runs/browse`"
     )
     yield ""
     yield markdown([*COLUMNS], [[str(row[c]) for c in COLUMNS] for _, row in table.iterrows()])

@@ -10,6 +10,7 @@ and of that trial's students, of the smallest networks first as far as there is 
 import hashlib
 import io
 import json
+import lzma
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -35,7 +36,13 @@ FILES = ("run.json", "status.json", "history.jsonl", "environment.json")
 ENDING, WEIGHTS = ".tar.xz", ".weights.tar"
 
 
-def pack(results: GridResults, folder: Path = FOLDER, *, students: bool = True) -> Path:
+def pack(
+    results: GridResults,
+    folder: Path = FOLDER,
+    *,
+    students: bool = True,
+    replace: bool = False,
+) -> Path:
     """Write the archive of a grid's results; the same results make the same bytes.
 
     Runs that another archive holds, as they are here, are left to it. ``students``: with logits and
@@ -43,7 +50,7 @@ def pack(results: GridResults, folder: Path = FOLDER, *, students: bool = True) 
 
     Raises UserError where ``check_new`` does, and where all would be over ``MOST_BYTES``.
     """
-    path = check_new(results, folder)
+    path = check_new(results, folder, replace=replace)
     about = {"grid": results.grid, "profile": results.profile.name}
     there = {k for other in archives(folder) if other != path for k in keys_in(other)}
     found = {filled.FILE: json.dumps(about, indent=1).encode()} | {
@@ -96,16 +103,18 @@ def weights_of(results: GridResults, *, students: bool = True) -> set[Path]:
     """Of every pair's teacher, and of the first pair's students of one trial."""
     pairs = results.pairs
     runs = [run for run in map(results.teacher, pairs) if run]
-    runs += results.first_trials(pairs[0]).values() if students else ()
+    for pair in pairs[:1] if students else ():
+        runs += results.first_trials(pair).values()
     return {path for run in runs if (path := results.record(run).weights).exists()}
 
 
-def check_new(results: GridResults, folder: Path = FOLDER) -> Path:
+def check_new(results: GridResults, folder: Path = FOLDER, *, replace: bool = False) -> Path:
     """Where the archive goes.
 
     Raises UserError for results that are recorded ones; where another archive has all of their runs
     (grids share runs), or other trainings of one: students would stand beside a teacher that did
-    not teach them; and where the archive in whose place it comes has runs that are not here.
+    not teach them; and where the archive in whose place it comes has runs that are not here or,
+    unless ``replace``, other trainings of them.
     """
     if results.recorded:
         raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
@@ -120,7 +129,14 @@ def check_new(results: GridResults, folder: Path = FOLDER) -> Path:
             )
         _check_same(own, known, other)
     if path.exists():
-        _check_replaced(results, own, dict(held(path)), path)
+        known = dict(held(path))
+        _check_replaced(results, own, known, path)
+        others_now = [k for k in own.keys() & known.keys() if known[k] != own[k]]
+        if others_now and not replace:
+            raise UserError(
+                f"{path.name} holds other trainings of {len(others_now)} of these runs; --replace "
+                "puts yours in their place"
+            )
     return path
 
 
@@ -139,8 +155,8 @@ def _check_replaced(
     lost = known.keys() - own.keys() - {record.key for record in failed_records(results)}
     if lost:
         raise UserError(
-            f"{path.name} holds {len(lost)} runs that {results.runs_dir} lacks: record from a "
-            "--runs-dir that `repro campaign` began, or delete that archive"
+            f"{path.name} holds {len(lost)} runs that are not finished in {results.runs_dir}: "
+            "finish them there (`repro campaign` takes recorded ones in), or delete that archive"
         )
     again = [k for k in teachers_of(results) & known.keys() if known[k] != own[k]]
     beside = list(path.parent.glob(f"*-{results.profile.name}{ENDING}"))
@@ -165,9 +181,14 @@ def path_of(results: GridResults, folder: Path) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """Raises UserError where it is damaged."""
+    """Read as a whole, so that damage is noticed. Raises UserError then."""
     try:
-        with tarfile.open(path) as archive:
+        content = path.read_bytes()
+        content = lzma.decompress(content) if path.name.endswith(ENDING) else content
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.getmembers()
+            if content[archive.offset : archive.offset + tarfile.BLOCKSIZE].strip(b"\0"):
+                raise tarfile.ReadError("a member cannot be read")  # tarfile takes it as the end
             yield archive
     except BROKEN as error:
         reason = str(error).partition(":\n")[0] or type(error).__name__
@@ -210,14 +231,12 @@ def members(results: GridResults, *, students: bool = True) -> Iterator[tuple[st
     for run in _distinct(results):
         for path in current(results.runs_dir / "measured", key(run)):
             yield f"measured/{key(run)}/{path.name}", path
-    if not students:
-        return
-    pair = results.pairs[0]
-    teacher = results.teacher(pair)
-    for run in (*((teacher,) if teacher else ()), *results.first_trials(pair).values()):
-        if results.has_logits(run):  # a network that was taken in has none
-            path = results.record(run).test_logits
-            yield f"records/{key(run)}/{path.name}", path
+    for pair in results.pairs[:1] if students else ():
+        teacher = results.teacher(pair)
+        for run in (*((teacher,) if teacher else ()), *results.first_trials(pair).values()):
+            if results.has_logits(run):  # a network that was taken in has none
+                path = results.record(run).test_logits
+                yield f"records/{key(run)}/{path.name}", path
 
 
 def _distinct(results: GridResults) -> list[Any]:
@@ -257,6 +276,8 @@ def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:
         return list(there["archives"])
     if runs_dir.exists() and not there and any(runs_dir.iterdir()):
         raise UserError(f"{runs_dir} holds other things than recorded results; name another")
+    for path in (*found, *weights):
+        keys_in(path)  # before what is there goes
     shutil.rmtree(runs_dir, ignore_errors=True)
     make_directory(runs_dir)
     abouts = [_unpack(path, runs_dir) for path in found]

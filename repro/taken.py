@@ -46,7 +46,14 @@ def take_recorded(runs: Iterable[Run], runs_dir: Path, folder: Path = FOLDER) ->
             runs_dir,
         )
     count = Counter(where[k].name for k in sorted(wanted))
-    return [f"{number} runs are there already: {name}" for name, number in count.items()]
+    left = Counter(where[k].name for k in sorted(new - wanted))
+    return [
+        *(f"{number} runs are there already: {name}" for name, number in count.items()),
+        *(
+            f"{n} runs are left out, their teacher is trained here: {name}"
+            for name, n in left.items()
+        ),
+    ]
 
 
 def _same(teacher: str, records: Records, archive: Path) -> bool:

@@ -122,8 +122,10 @@ def test_where_nothing_is_tuned_it_says_how_to_choose(
         stream = io.StringIO()
         campaign.tell("tuning", profile, request, Console(file=stream, width=400))
         said[profile] = stream.getvalue()
-    assert said["paper"].startswith("nothing is chosen under profile paper: `repro tables tuning`")
-    assert said["quick"] == ""
+    where = "tables: paper_tables/out/tuning/\n"
+    words = "nothing is chosen under profile paper: `repro tables tuning`"
+    assert said["paper"].startswith(where + words)
+    assert said["quick"] == where
 
 
 def test_methods_and_trials_that_are_asked_for_stay() -> None:

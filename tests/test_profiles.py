@@ -66,7 +66,11 @@ def test_only_the_paper_profile_carries_no_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "images"), [("quick", "cifar100, 80 images a class"), ("demo", "digits, all images")]
+    ("name", "images"),
+    [
+        ("quick", "cifar100, 80 images a class and 20 of the test split"),
+        ("demo", "digits, all images"),
+    ],
 )
 def test_a_mark_says_how_small_it_is(name: str, images: str) -> None:
     profile = PROFILES[name]

@@ -199,12 +199,12 @@ def test_claims_leave_out_networks_that_were_not_measured(results):
 
 def test_archives_of_over_ten_megabytes_are_refused(results, tmp_path, monkeypatch):
     folder = tmp_path / "recorded"
-    folder.mkdir()
-    (folder / "other.tar.xz").write_bytes(bytes(1000))
-    monkeypatch.setattr(recorded, "MOST_BYTES", 1500)
+    other = recorded.pack(replace(results, grid="cifar-same", runs=results.runs[:1]), folder)
+    before = sorted(path.name for path in folder.iterdir())
+    monkeypatch.setattr(recorded, "MOST_BYTES", other.stat().st_size + 500)
     with pytest.raises(UserError, match=r"the other archives have 0\.0 MB"):
         recorded.pack(results, folder)
-    assert [path.name for path in folder.iterdir()] == ["other.tar.xz"]
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_runs_that_another_grid_has_recorded_are_not_recorded_as_this_ones(results, tmp_path):
@@ -236,18 +236,22 @@ def test_no_student_is_recorded_beside_a_teacher_that_did_not_teach_it(results, 
     with pytest.raises(UserError, match=r"holds other trainings of 1 teachers, of which other"):
         recorded.pack(replace(results, runs=(teacher, *students[:2])), folder)
     (folder / "cifar-same-demo.tar.xz").unlink()
-    recorded.pack(results, folder)  # there is nobody else's student
+    recorded.pack(results, folder, replace=True)  # there is nobody else's student
 
 
 def test_an_archive_is_not_replaced_by_fewer_runs(results, tmp_path):
     folder = tmp_path / "recorded"
     before = recorded.pack(results, folder).read_bytes()
     fewer = replace(results, runs=results.runs[:-2])
-    with pytest.raises(UserError, match=r"demo-demo\.tar\.xz holds 2 runs that .* lacks: record"):
+    with pytest.raises(
+        UserError, match=r"demo-demo\.tar\.xz holds 2 runs that are not finished in"
+    ):
         recorded.pack(fewer, folder)
     assert (folder / "demo-demo.tar.xz").read_bytes() == before
     retrained(results, *results.runs)
-    assert recorded.pack(results, folder).read_bytes() != before
+    with pytest.raises(UserError, match=r"other trainings of 5 of these runs; --replace puts"):
+        recorded.pack(results, folder)
+    assert recorded.pack(results, folder, replace=True).read_bytes() != before
 
 
 def test_a_network_that_was_taken_in_is_recorded_without_logits(results, tmp_path):
@@ -260,7 +264,14 @@ def test_a_network_that_was_taken_in_is_recorded_without_logits(results, tmp_pat
     assert shown.record(first).weights.exists()
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"version https://git"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda _: b"version https://git",
+        *(lambda b, i=i: b[:i] + bytes([b[i] ^ 255]) + b[i + 1 :] for i in range(100, 1000, 100)),
+    ],
+)
 def test_a_damaged_archive_is_named_with_its_cure(results, tmp_path, damage):
     path = recorded.pack(results, tmp_path / "recorded")
     path.write_bytes(damage(path.read_bytes()))
@@ -268,6 +279,20 @@ def test_a_damaged_archive_is_named_with_its_cure(results, tmp_path, damage):
     for look in (lambda: browsed(results, tmp_path), lambda: recorded.pack(results, path.parent)):
         with pytest.raises(UserError, match=told):
             look()
+
+
+def test_damaged_weights_are_noticed_before_what_is_there_goes(results, tmp_path):
+    """A tar has no checksum of its members' content, but one of every header."""
+    recorded.pack(results, tmp_path / "recorded")
+    shown = browsed(results, tmp_path)
+    (path,) = recorded.weight_archives(tmp_path / "recorded")
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as archive:
+        content[archive.getmembers()[1].offset] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"weights\.tar: a member cannot be read; `git checkout"):
+        browsed(results, tmp_path)
+    assert len(list(Records(shown.runs_dir))) == len(results.runs)
 
 
 def test_how_many_runs_an_archive_adds_is_counted(results, tmp_path):

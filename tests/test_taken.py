@@ -105,7 +105,10 @@ def test_without_its_weights_a_teacher_with_students_left_is_trained_again(
     for path in recorded.weight_archives(folder):
         path.unlink()
     runs, here = wanted("ce", "kd", "dkd"), tmp_path / "here"
-    take_recorded(runs, here, folder)
+    assert take_recorded(runs, here, folder) == [
+        "2 runs are there already: demo-demo.tar.xz",
+        "3 runs are left out, their teacher is trained here: demo-demo.tar.xz",
+    ]
     assert there(here) == {key(run) for run in runs if run.method == "ce"}
 
 

@@ -141,7 +141,9 @@ def _own_slopes(pairs: Pairs, arms: Arms, top1: dict[str, float]) -> Iterable[st
     for method in arms:
         own = method_slope(pairs, method, teacher_top1=top1, scope="these teachers")
         if own.is_run:
-            yield f"slope of {method} {interval(own)}"
+            against = method == "kd" and own.low > 0
+            words = ": a stronger teacher gives more, not less as the claim says" if against else ""
+            yield f"slope of {method} {interval(own)}{words}"
     difference = ends(pairs, arms, teacher_top1=top1)
     if difference.is_run:
         yield f"gain at the best less at the weakest teacher {interval(difference)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import doctor, leases
+from repro import doctor, filled, leases
 from repro.doctor import Finding, Place, findings
 from repro.leases import Leases
 from repro.records import TAKEN, Record, Records, Status
@@ -82,6 +82,10 @@ def test_what_came_from_recorded_results_may_lack_weights_and_logits(place: Plac
     assert not problems(doctor.records, place)
     weights = record.weights.read_bytes()
     record.weights.unlink()
+    assert not problems(doctor.records, place)
+    (record.directory / TAKEN).unlink()
+    assert problems(doctor.records, place)
+    (place.runs_dir / filled.FILE).touch()  # or a directory that `repro browse` filled
     assert not problems(doctor.records, place)
     record.weights.write_bytes(weights[:-20])
     assert "1 damaged records" in one(doctor.records, place).what
