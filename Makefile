@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 REPRO := $(VENV)/bin/repro
 PROFILE ?= auto
-ifneq (,$(and $(filter browse,$(MAKECMDGOALS)),$(filter-out browse,$(MAKECMDGOALS))))
+ifneq (,$(and $(filter browse,$(MAKECMDGOALS)),$(filter tables figures claims report,$(MAKECMDGOALS))))
 # `make browse tables figures report`: of what is recorded, without the UI
 RUNS ?= runs/browse
 browse_words := --no-ui

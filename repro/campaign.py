@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from repro import judging, output
+from repro import filled, judging, output
 from repro.choice import ALL
 from repro.data.cifar100 import import_path
 from repro.errors import UserError, choose
@@ -90,6 +90,7 @@ def campaign(request: Request, console: Console) -> int:
     """
     if under_torchrun():
         raise UserError("a campaign runs without torchrun: give its grids to `repro run` there")
+    filled.check_not(request.runs_dir)
     name = request.profile
     if name == "auto":
         name = "paper" if request.devices[0].type == "cuda" else "quick"

@@ -4,11 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+from repro.errors import UserError
+
 FILE = "recorded.json"
 
 
 def is_filled(runs_dir: Path) -> bool:
     return (runs_dir / FILE).exists()
+
+
+def check_not(runs_dir: Path) -> None:
+    """Raises UserError before something is trained there: the next filling would remove it."""
+    if is_filled(runs_dir):
+        raise UserError(f"{runs_dir} holds recorded results; train in another --runs-dir")
 
 
 def read(runs_dir: Path) -> dict[str, Any]:

@@ -187,7 +187,9 @@ def _write(target: object, chunk: bytes, to: Path) -> None:
 
 
 def rank(record: Record) -> tuple[int, int]:
-    """Finished before others, then by epochs; a damaged one comes last."""
+    """Finished before others, then by epochs; one without its network, or damaged, comes last."""
+    if record.taken and not record.weights.exists():
+        return 0, 0
     try:
         status = record.status()
         return int(bool(status and status.state == "FINISHED")), len(record.history())

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from rich.console import Console
 
+from repro import filled
 from repro.backends import train
 from repro.choice import ALL
 from repro.data import imagenet, load
@@ -39,6 +40,7 @@ from repro.train.ranks import ALONE, Ranks, joined, under_torchrun
 def run(request: Request, console: Console) -> int:
     """Train what is left of a grid, or have SLURM do it. Returns the exit code: 0, or 1 where runs
     failed. Under torchrun every process calls this; rank 0 writes and tells."""
+    filled.check_not(request.runs_dir)
     if request.placement.backend == "slurm" and not under_torchrun():
         from repro.submission import submit
 

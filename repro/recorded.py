@@ -10,30 +10,35 @@ and of that trial's students, of the smallest networks first as far as there is 
 import hashlib
 import io
 import json
-import lzma
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from repro import filled
 from repro.analysis.kept import files_of, teacher_of
-from repro.environment import ROOT
+from repro.archives import (
+    ENDING,
+    FOLDER,
+    WEIGHTS,
+    archives,
+    keys_in,
+    keys_of,
+    opened,
+    weight_archives,
+)
 from repro.errors import UserError
 from repro.failures import failed_records
 from repro.files import make_directory, write_atomically
-from repro.parcels import BROKEN
+from repro.recordable import check_kept, check_new, path_of
 from repro.results import GridResults
 from repro.spec import key
 
-FOLDER = ROOT / "runs" / "recorded"
 MOST_BYTES = 10_000_000  # of all archives: everybody clones them
 MOST_WEIGHTS = 15_000_000  # bytes of all weights
 BLOCK = 20_480  # bytes that a tar adds to a file and at its end, at most
 FILES = ("run.json", "status.json", "history.jsonl", "environment.json")
-ENDING, WEIGHTS = ".tar.xz", ".weights.tar"
 
 
 def pack(
@@ -48,7 +53,8 @@ def pack(
     Runs that another archive holds, as they are here, are left to it. ``students``: with logits and
     weights of one trial of the first pair.
 
-    Raises UserError where ``check_new`` does, and where all would be over ``MOST_BYTES``.
+    Raises UserError where ``check_new`` or ``check_kept`` does, and where all would be over
+    ``MOST_BYTES``.
     """
     path = check_new(results, folder, replace=replace)
     about = {"grid": results.grid, "profile": results.profile.name}
@@ -58,6 +64,9 @@ def pack(
         for name, file in members(results, students=students)
         if Path(name).parts[1] not in there
     }
+    if not replace:
+        networks = {file.parent.name for file in weights_of(results, students=students)}
+        check_kept(path, found.keys(), there, networks)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
         for name in sorted(found):
@@ -108,118 +117,12 @@ def weights_of(results: GridResults, *, students: bool = True) -> set[Path]:
     return {path for run in runs if (path := results.record(run).weights).exists()}
 
 
-def check_new(results: GridResults, folder: Path = FOLDER, *, replace: bool = False) -> Path:
-    """Where the archive goes.
-
-    Raises UserError for results that are recorded ones; where another archive has all of their runs
-    (grids share runs), or other trainings of one: students would stand beside a teacher that did
-    not teach them; and where the archive in whose place it comes has runs that are not here or,
-    unless ``replace``, other trainings of them.
-    """
-    if results.recorded:
-        raise UserError(f"{results.runs_dir} holds recorded results; they are there already")
-    path = path_of(results, folder)
-    own = {key(run): status_of(results.runs_dir, key(run)) for run in results.runs}
-    others = {other: dict(held(other)) for other in archives(folder) if other != path}
-    for other, known in others.items():
-        if own.keys() <= known.keys():
-            raise UserError(
-                f"{other.name} has every run of {results.grid}, profile {results.profile.name}, "
-                "already; `repro record GRID --profile NAME` names other ones"
-            )
-        _check_same(own, known, other)
-    if path.exists():
-        known = dict(held(path))
-        _check_replaced(results, own, known, path)
-        others_now = [k for k in own.keys() & known.keys() if known[k] != own[k]]
-        if others_now and not replace:
-            raise UserError(
-                f"{path.name} holds other trainings of {len(others_now)} of these runs; --replace "
-                "puts yours in their place"
-            )
-    return path
-
-
-def _check_same(own: dict[str, bytes], known: dict[str, bytes], where: Path) -> None:
-    again = [k for k in own if k in known and known[k] != own[k]]
-    if again:
-        raise UserError(
-            f"{where.name} holds other trainings of {len(again)} of these runs ({again[0][:12]}, "
-            "...): record from a --runs-dir that `repro campaign` began, or delete that archive"
-        )
-
-
-def _check_replaced(
-    results: GridResults, own: dict[str, bytes], known: dict[str, bytes], path: Path
-) -> None:
-    lost = known.keys() - own.keys() - {record.key for record in failed_records(results)}
-    if lost:
-        raise UserError(
-            f"{path.name} holds {len(lost)} runs that are not finished in {results.runs_dir}: "
-            "finish them there (`repro campaign` takes recorded ones in), or delete that archive"
-        )
-    again = [k for k in teachers_of(results) & known.keys() if known[k] != own[k]]
-    beside = list(path.parent.glob(f"*-{results.profile.name}{ENDING}"))
-    if again and len(beside) > 1:
-        raise UserError(
-            f"{path.name} holds other trainings of {len(again)} teachers, of which other archives "
-            "may hold students: record from a --runs-dir that `repro campaign` began"
-        )
-
-
-def teachers_of(results: GridResults) -> set[str]:
-    return {key(run) for run in results.runs if not run.teacher}
-
-
-def status_of(runs_dir: Path, k: str) -> bytes:
-    return (runs_dir / "records" / k / "status.json").read_bytes()
-
-
-def path_of(results: GridResults, folder: Path) -> Path:
-    return folder / f"{results.grid}-{results.profile.name}{ENDING}"
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """Read as a whole, so that damage is noticed. Raises UserError then."""
-    try:
-        content = path.read_bytes()
-        content = lzma.decompress(content) if path.name.endswith(ENDING) else content
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.getmembers()
-            if content[archive.offset : archive.offset + tarfile.BLOCKSIZE].strip(b"\0"):
-                raise tarfile.ReadError("a member cannot be read")  # tarfile takes it as the end
-            yield archive
-    except BROKEN as error:
-        reason = str(error).partition(":\n")[0] or type(error).__name__
-        raise UserError(f"{path}: {reason}; `git checkout {path}` brings it back") from error
-
-
-def keys_in(path: Path) -> set[str]:
-    """Of the runs of an archive."""
-    with opened(path) as archive:
-        return keys_of(archive)
-
-
-def keys_of(archive: tarfile.TarFile) -> set[str]:
-    return {Path(name).parts[1] for name in archive.getnames() if name.startswith("records/")}
-
-
 def content(path: Path) -> bytes:
     """What is committed of a file: all, but for the name of the machine's operating system."""
     if path.name != "environment.json":
         return path.read_bytes()
     told = json.loads(path.read_bytes())
     return json.dumps({name: value for name, value in told.items() if name != "host"}).encode()
-
-
-def held(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Its runs' keys, and what each one's ``status.json`` says."""
-    with opened(archive) as members:
-        for member in members:
-            folder, _, name = member.name.removeprefix("records/").partition("/")
-            if name == "status.json" and (file := members.extractfile(member)):
-                yield folder, file.read()
 
 
 def members(results: GridResults, *, students: bool = True) -> Iterator[tuple[str, Path]]:
@@ -249,14 +152,6 @@ def current(folder: Path, key: str) -> Iterable[Path]:
     for path in files_of(folder, key):
         newest[path.name.rpartition("-")[0], teacher_of(path)] = path
     return newest.values()
-
-
-def archives(folder: Path = FOLDER) -> list[Path]:
-    return sorted(folder.glob(f"*{ENDING}"))
-
-
-def weight_archives(folder: Path = FOLDER) -> list[Path]:
-    return sorted(folder.glob(f"*{WEIGHTS}"))
 
 
 def fill(runs_dir: Path, folder: Path = FOLDER) -> list[dict[str, Any]]:

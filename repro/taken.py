@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from repro.archives import FOLDER, archives, held, keys_in, opened, weight_archives
 from repro.errors import LeaseLost
 from repro.files import make_directory
 from repro.intake import put
 from repro.leases import Leases
-from repro.recorded import FOLDER, archives, held, keys_in, opened, weight_archives
 from repro.records import TAKEN, Record, Records
 from repro.spec import Run, key, uses_teacher
 

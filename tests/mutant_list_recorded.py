@@ -5,21 +5,21 @@ from mutant_list import Mutant
 RECORDED = (
     Mutant(
         "recorded: another training of a run is recorded beside the first",
-        "repro/recorded.py",
+        "repro/recordable.py",
         "        _check_same(own, known, other)\n",
         "",
         "tests/test_recorded.py -k 'did_not_teach'",
     ),
     Mutant(
         "recorded: a teacher is replaced under its students",
-        "repro/recorded.py",
+        "repro/recordable.py",
         "    if again and len(beside) > 1:",
         "    if False:",
         "tests/test_recorded.py -k 'did_not_teach'",
     ),
     Mutant(
         "recorded: fewer runs replace an archive",
-        "repro/recorded.py",
+        "repro/recordable.py",
         "    if lost:\n",
         "    if False:\n",
         "tests/test_recorded.py -k 'fewer_runs'",

@@ -281,6 +281,40 @@ def test_a_damaged_archive_is_named_with_its_cure(results, tmp_path, damage):
             look()
 
 
+def test_what_goes_wrong_beside_an_archive_is_not_its_damage(results, tmp_path):
+    path = recorded.pack(results, tmp_path / "recorded")
+    with pytest.raises(OSError, match="No space"), recorded.opened(path):
+        raise OSError("No space left on device")
+
+
+def test_measurements_and_networks_do_not_go_unasked(results, tmp_path):
+    """They are recorded by their accuracy alone after all, or what was measured was removed."""
+    folder = tmp_path / "recorded"
+    measured.attack_of(results)
+    recorded.pack(results, folder)
+    told = r"holds 3 measurements and logits and 2 networks that would go; --replace lets them"
+    with pytest.raises(UserError, match=told):
+        recorded.pack(results, folder, students=False)
+    shutil.rmtree(results.runs_dir / "measured" / key(results.runs[0]))
+    with pytest.raises(UserError, match="holds 1 measurements and logits and 0 networks"):
+        recorded.pack(results, folder)
+    measured.attack_of(replace(results, profile=replace(results.profile, attack_images=14)))
+    recorded.pack(results, folder)  # measured otherwise
+    recorded.pack(results, folder, students=False, replace=True)
+    (weights,) = recorded.weight_archives(folder)
+    assert recorded.keys_in(weights) == {key(results.runs[0])}
+
+
+def test_no_network_of_another_training_stands_beside_a_record(results, tmp_path):
+    folder = tmp_path / "recorded"
+    recorded.pack(results, folder)
+    other = replace(results, grid="cifar-same", runs=results.runs[:1])
+    (folder / "demo-demo.tar.xz").unlink()  # its record is elsewhere, its weights are here
+    results.record(results.runs[0]).weights.write_bytes(b"others")
+    with pytest.raises(UserError, match=r"demo-demo\.weights\.tar holds another network of"):
+        recorded.pack(other, folder)
+
+
 def test_damaged_weights_are_noticed_before_what_is_there_goes(results, tmp_path):
     """A tar has no checksum of its members' content, but one of every header."""
     recorded.pack(results, tmp_path / "recorded")
@@ -289,9 +323,11 @@ def test_damaged_weights_are_noticed_before_what_is_there_goes(results, tmp_path
     content = bytearray(path.read_bytes())
     with tarfile.open(path) as archive:
         content[archive.getmembers()[1].offset] ^= 255
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"weights\.tar: a member cannot be read; `git checkout"):
-        browsed(results, tmp_path)
+        ends = archive.getmembers()[-1].offset
+    for damaged in (content, path.read_bytes()[:ends]):  # a header; all after a member
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"weights\.tar: a member cannot be read; `git check"):
+            browsed(results, tmp_path)
     assert len(list(Records(shown.runs_dir))) == len(results.runs)
 
 

@@ -88,7 +88,7 @@ def long_frame(
     ordered = sorted(subjects.values(), key=lambda s: s.keys[0])  # a run's teachers side by side
     here = [s for s in ordered if not results.recorded and _has_networks(results, s)]
     if here and not _has_images(what):  # then what was taken in can be told all the same
-        here = [s for s in here if _table(results, what, s) is None]
+        here = [s for s in here if not _taken(results, s) or _table(results, what, s) is None]
     bare = [s for s in ordered if s not in here]
     found = [*_measured(results, what, here, progress), *_recorded(results, what, bare)]
     by_keys = {s.keys: table for s, table in zip([*here, *bare], found, strict=True)}
@@ -101,6 +101,10 @@ def long_frame(
     repeated = labels.loc[labels.index.repeat([len(part) for part in parts])]
     shown = pd.concat(parts, ignore_index=True)
     return pd.concat([repeated.reset_index(drop=True), shown], axis="columns")
+
+
+def _taken(results: GridResults, subject: Subject) -> bool:
+    return all(results.record(run).taken for run in (subject.run, subject.teacher) if run)
 
 
 def _has_images(what: Measurement) -> bool:

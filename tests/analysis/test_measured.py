@@ -18,6 +18,7 @@ from repro.analysis.measuring import evaluated_logits
 from repro.analysis.ranks import by_difficulty, rank_agreement
 from repro.data.dataset import Dataset
 from repro.errors import UserError
+from repro.records import TAKEN
 from repro.spec import key
 from tests.analysis.made_up import PROFILE, MadeUp, demo, made_up
 
@@ -192,8 +193,16 @@ def test_without_images_what_was_recorded_is_read_and_they_are_asked_for(tmp_pat
     """A campaign that took recorded runs in, some with their networks, tells of them."""
     results = made_up(tmp_path, *demo(("kd", "cmkd")))
     before = measured.attack_of(results)
-    gone = Without("demo", PROFILE, results.runs, pd.DataFrame(), tmp_path, tmp_path)
-    pd.testing.assert_frame_equal(measured.attack_of(gone), before)
+    for run in results.runs[:-1]:
+        directory = results.record(run).directory
+        directory.mkdir(parents=True)
+        (directory / TAKEN).touch()
+    taken = replace(results, runs=results.runs[:-1])
+    gone = Without("demo", PROFILE, taken.runs, pd.DataFrame(), tmp_path, tmp_path)
+    pd.testing.assert_frame_equal(measured.attack_of(gone), measured.attack_of(taken))
+    assert len(measured.attack_of(gone)) < len(before)
+    with pytest.raises(UserError, match="no images"):  # what was trained here is measured here
+        measured.attack_of(replace(gone, runs=results.runs))
     with pytest.raises(UserError, match="no images"):
         measured.corruption_of(gone)
 

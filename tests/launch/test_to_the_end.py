@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from repro import launch, limits
+from repro import filled, launch, limits
+from repro.errors import UserError
 from repro.grid import Choice
 from repro.records import Records
 from repro.spec import key
@@ -115,6 +116,14 @@ def test_an_epoch_that_does_not_fit_is_not_begun(
     monkeypatch.undo()
     assert run_demo(with_teacher, max_seconds=600).code == 0
     assert tiny.results(GRID, with_teacher) == tiny.results(GRID, demo[0])
+
+
+def test_nothing_is_trained_among_recorded_results(runs_dir: Path) -> None:
+    """The next `repro browse` would remove it."""
+    (runs_dir / filled.FILE).touch()
+    with pytest.raises(UserError, match="holds recorded results; train in another --runs-dir"):
+        run_demo(runs_dir)
+    assert not (runs_dir / "records").exists()
 
 
 def test_too_little_time_for_one_epoch_is_said(runs_dir: Path) -> None:

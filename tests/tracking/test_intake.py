@@ -12,7 +12,7 @@ import pytest
 from repro import faults, intake, leases
 from repro.intake import take_in
 from repro.leases import Leases
-from repro.records import Records
+from repro.records import TAKEN, Records
 from repro.spec import key
 from repro.tracking import load_results
 from tests import tiny
@@ -120,6 +120,19 @@ def test_of_two_the_one_that_is_further_stays_and_none_is_lost(
     assert [path.name.partition("-")[0] for path in kept] == [record.key]
     assert files(kept[0]) == before
     assert taken(record_of(Records(there)).directory, here) == {"known": 1}
+
+
+def test_a_record_without_its_network_replaces_none_that_was_begun(
+    trained: Path, tmp_path: Path
+) -> None:
+    """One that came from recorded results there: here its network is being trained."""
+    here, there = (Path(shutil.copytree(trained, tmp_path / name)) for name in ("here", "there"))
+    further(Records(here), 2, "STOPPED")
+    bare = record_of(Records(there))
+    bare.weights.unlink()
+    (bare.directory / TAKEN).write_text("an archive")
+    assert taken(bare.directory, here) == {"known": 1}
+    assert Records(here).state(bare.key) == "STOPPED"
 
 
 def test_a_damaged_record_here_is_replaced_and_kept(trained: Path, runs_dir: Path) -> None:
