@@ -221,6 +221,9 @@ def stale(place: Place) -> Iterator[Finding]:
 
 def records(place: Place) -> Iterator[Finding]:
     leases, looked_at, unread, unfinished, failed = Leases(), 0, [], [], []
+    if not place.runs_dir.exists():
+        yield Finding("note", f"{place.runs_dir} does not exist: nothing was trained there yet")
+        return
     browsed = filled.is_filled(place.runs_dir)
     for record in Records(place.runs_dir):
         stage = stage_of(record.directory)

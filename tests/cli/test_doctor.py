@@ -75,6 +75,12 @@ def test_a_finished_run_without_its_test_logits_is_found(place: Place) -> None:
     assert "without test logits" in one(doctor.records, place).what
 
 
+def test_a_directory_that_is_not_there_is_told(place: Place, tmp_path: Path) -> None:
+    (found,) = findings(doctor.records, Place(tmp_path / "mistyped", place.data_dir))
+    assert found.level == "note"
+    assert "mistyped does not exist" in found.what
+
+
 def test_what_came_from_recorded_results_may_lack_weights_and_logits(place: Place) -> None:
     record = tiny.record(RUN, place.runs_dir)
     (record.directory / TAKEN).write_text("an archive")
