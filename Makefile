@@ -96,7 +96,7 @@ lint: setup
 	$(VENV)/bin/mypy
 
 test: lint  ## Lint, types and tests; with REPRO_CIFAR100=path also those on the real images.
-	MPLBACKEND=Agg $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(MORE)
+	MPLBACKEND=Agg $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(MORE)
 
 $(VENV)/.browser: requirements-browser.lock $(VENV)/.ready
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement requirements-browser.lock

@@ -33,7 +33,8 @@ def results_of(runs: tuple[Run, ...], grid: str = "demo", profile: Profile = DEM
 def asked(line: str) -> tuple[Run, ...]:
     """The runs that a line trains, by the command line's own options."""
     _, verb, *words = shlex.split(line)
-    given = main.commands[verb].make_context(verb, words).params
+    parent = main.make_context("repro", [verb])  # without, click keeps a command's help without -h
+    given = main.commands[verb].make_context(verb, words, parent=parent).params
     left = ("trials", "pairs", "methods", "precision", "held_out", "grid", "profile", "runs_dir")
     _, runs, _ = request_of(**{name: given[name] for name in left}).resolve()
     return runs

@@ -58,7 +58,7 @@ def test_every_command_says_what_it_does(path: tuple[str, ...], option: str) -> 
     assert command.callback
     assert command.callback.__doc__
     result = repro(*path, option)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     assert command.callback.__doc__.split(".")[0].split("\n")[0] in result.output
 
 
