@@ -50,11 +50,24 @@ def open_store(runs_dir: Path) -> MlflowClient:
         folder = os.open(database.parent, os.O_RDONLY)  # its lock needs no file that stays
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)  # parallel first uses race in MLflow's migration
+            if not database.exists():
+                _make(database)
             return _open(database, uri, "PRAGMA journal_mode=WAL")
         finally:
             os.close(folder)
     except OSError as error:
         raise cannot_write(database, error) from error
+
+
+def _make(database: Path) -> None:
+    """Under another name until it is whole: what a kill leaves in the midst of MLflow's migrations
+    no MLflow opens any more."""
+    fresh = database.with_name(f".{database.name}.new")
+    for left in database.parent.glob(f"{fresh.name}*"):
+        left.unlink()
+    client = _open(fresh, f"sqlite:///{fresh}", "PRAGMA schema_version")
+    client._tracking_client.store.engine.dispose()  # its files must be closed
+    fresh.replace(database)
 
 
 def read_store(runs_dir: Path) -> MlflowClient | None:

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from repro.errors import UserError
 from repro.live import Resilient
 from repro.records import Record, Records
-from repro.tracking import open_store, tracking_uri
+from repro.tracking import open_store, store, tracking_uri
 from tests.tracking.mirror import record_of
 
 
@@ -85,3 +86,25 @@ def test_what_is_no_fault_of_the_store_is_not_hidden(trained: Path) -> None:
     tracker = Resilient(lambda: Unreachable(UserError("damaged")), print)
     with pytest.raises(UserError, match="damaged"):
         tracker.update(record_of(Records(trained)))
+
+
+def test_a_database_appears_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed within MLflow's migrations leaves what MLflow cannot open."""
+    whole = store.MlflowClient
+
+    def killed(uri: str) -> MlflowClient:
+        connection = sqlite3.connect(uri.removeprefix("sqlite:///"))
+        connection.execute("CREATE TABLE experiments (half INTEGER)")
+        connection.commit()
+        connection.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "MlflowClient", killed)
+    with pytest.raises(KeyboardInterrupt):
+        open_store(tmp_path)
+    assert not (tmp_path / "mlflow.db").exists()
+    monkeypatch.setattr(store, "MlflowClient", whole)
+    assert open_store(tmp_path).search_experiments()
+    assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"mlflow.db"}
