@@ -23,6 +23,11 @@ def weight_archives(folder: Path = FOLDER) -> list[Path]:
     return sorted(folder.glob(f"*{WEIGHTS}"))
 
 
+def weights_beside(archive: Path) -> Path:
+    """Where the networks of an archive's runs are."""
+    return archive.with_name(archive.name.replace(ENDING, WEIGHTS))
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
     """Read as a whole, so that damage is noticed. Raises UserError then."""

@@ -6,12 +6,12 @@ from pathlib import Path
 from repro.archives import (
     ENDING,
     FOLDER,
-    WEIGHTS,
     archives,
     held,
     keys_in,
     opened,
     weight_archives,
+    weights_beside,
 )
 from repro.errors import UserError
 from repro.failures import failed_records
@@ -40,15 +40,15 @@ def check_new(results: GridResults, folder: Path = FOLDER, *, replace: bool = Fa
             )
         _check_same(own, known, other)
     for other in weight_archives(folder):
-        if other != path.with_name(path.name.replace(ENDING, WEIGHTS)):
+        if other != weights_beside(path):
             _check_networks(results, other)
     if path.exists():
         known = dict(held(path))
         _check_replaced(results, own, known, path)
-        others_now = [k for k in own.keys() & known.keys() if known[k] != own[k]]
-        if others_now and not replace:
+        again = [k for k in own.keys() & known.keys() if known[k] != own[k]]
+        if again and not replace:
             raise UserError(
-                f"{path.name} holds other trainings of {len(others_now)} of these runs; --replace "
+                f"{path.name} holds other trainings of {len(again)} of these runs; --replace "
                 "puts yours in their place"
             )
     return path
@@ -86,7 +86,7 @@ def check_kept(path: Path, names: Iterable[str], elsewhere: set[str], networks: 
     with opened(path) as archive:
         lost = {_what(n) for n in archive.getnames()} - {_what(name) for name in names}
     gone = len([k for k, _ in lost if k not in elsewhere])
-    own = path.with_name(path.name.replace(ENDING, WEIGHTS))
+    own = weights_beside(path)
     others = {k for p in weight_archives(path.parent) if p != own for k in keys_in(p)}
     fewer = len(keys_in(own) - networks - others) if own.exists() else 0
     if gone or fewer:

@@ -19,14 +19,13 @@ from typing import Any
 from repro import filled
 from repro.analysis.kept import files_of, teacher_of
 from repro.archives import (
-    ENDING,
     FOLDER,
-    WEIGHTS,
     archives,
     keys_in,
     keys_of,
     opened,
     weight_archives,
+    weights_beside,
 )
 from repro.errors import UserError
 from repro.failures import failed_records
@@ -87,7 +86,7 @@ def pack(
 
 def _pack_weights(results: GridResults, folder: Path, *, students: bool) -> None:
     """Those that another archive has are left to it."""
-    own = folder / path_of(results, folder).name.replace(ENDING, WEIGHTS)
+    own = weights_beside(path_of(results, folder))
     others = [path for path in weight_archives(folder) if path != own]
     known = {k for path in others for k in keys_in(path)}
     left = MOST_WEIGHTS - sum(path.stat().st_size for path in others)

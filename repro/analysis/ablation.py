@@ -49,7 +49,7 @@ def _pair_rows(results: pd.DataFrame, pair: str, methods: Sequence[str]) -> list
         names = [m for m in others if m.startswith(f"{DEFAULT}/") == variants]
         judged |= _family(trials, names)
     places = standing(trials)
-    first = {m: {"pair": pair, "method": m} | _mean(trials, m) for m in (DEFAULT, *others)}
+    first = {m: {"pair": pair, "method": m} | mean_of(trials, m) for m in (DEFAULT, *others)}
     return [
         row | {"place": places.get(method, "")} | judged.get(method, {})
         for method, row in first.items()
@@ -65,7 +65,7 @@ def _family(trials: pd.DataFrame, names: Sequence[str]) -> dict[str, dict[str, A
     }
 
 
-def _mean(trials: pd.DataFrame, method: str) -> dict[str, float]:
+def mean_of(trials: pd.DataFrame, method: str) -> dict[str, float]:
     values = trials[method].dropna() if method in trials else pd.Series(dtype=float)
     return {"mean": values.mean(), "std": values.std(ddof=1), "n": len(values)}
 

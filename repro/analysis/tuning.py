@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro.analysis.ablation import trials_of
+from repro.analysis.ablation import mean_of, trials_of
 from repro.analysis.accuracy import PRIMARY_WORDS
 from repro.analysis.estimates import Arms, cell
 from repro.analysis.formats import table_files
@@ -43,7 +43,8 @@ def tuned_table(
             judged = judged_rows({m: cell(trials, arms) for m, arms in family.items()}, EFFECT)
             first = {"pair": pair, "comparison": name}
             for method, found in judged.items():
-                cells = _mean(trials, method, "") | _mean(trials, tuned[method], "tuned_")
+                after = mean_of(trials, tuned[method])
+                cells = mean_of(trials, method) | {f"tuned_{n}": v for n, v in after.items()}
                 rows.append(first | {"method": method, "tuned": tuned[method]} | cells | found)
     return pd.DataFrame(rows)
 
@@ -59,12 +60,6 @@ def _families(tuned: Mapping[str, str]) -> dict[str, dict[str, Arms]]:
         LEAD: {m: (LEADER, m) for m in others},
         TUNED_LEAD: {m: (tuned[LEADER], tuned[m]) for m in others},
     }
-
-
-def _mean(trials: pd.DataFrame, method: str, prefix: str) -> dict[str, float]:
-    values = trials[method].dropna() if method in trials else pd.Series(dtype=float)
-    found = {"mean": values.mean(), "std": values.std(ddof=1), "n": len(values)}
-    return {f"{prefix}{name}": value for name, value in found.items()}
 
 
 def tuned_files(table: pd.DataFrame, title: str, marks: Sequence[str]) -> dict[str, str]:
